@@ -1,0 +1,1 @@
+"""Clean photos, paired folders and degradation synthesis."""

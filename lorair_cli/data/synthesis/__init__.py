@@ -1,0 +1,68 @@
+"""Degradation synthesis: a clean photo in, one of ten degradations out, by the field's own models.
+
+Photos are float32 arrays ``(h, w, 3)``, RGB, display-referred (sRGB encoded), in [0, 1]. Everything is a pure function of
+the photo, the degradation, the strength and the random generator, so a seed gives the same picture again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lorair_cli.data.synthesis import blur, haze, inpainting, jpeg, low_light, noise, rain, raindrop, shadow, snow
+from lorair_cli.errors import UsageError
+
+Photo = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """One degradation: how its parameters are drawn, and how they are applied."""
+
+    draw: Callable[[np.random.Generator, float], Any]
+    """``(rng, strength in [0, 1]) -> parameters`` (a frozen dataclass of the degradation's module)."""
+    apply: Callable[[Photo, Any, np.random.Generator], Photo]
+    """``(clean, parameters, rng) -> degraded`` of the same shape, in [0, 1]."""
+
+
+SYNTHESES: dict[str, Synthesis] = {
+    "blur": Synthesis(blur.draw, blur.apply),
+    "haze": Synthesis(haze.draw, haze.apply),
+    "jpeg": Synthesis(jpeg.draw, jpeg.apply),
+    "low-light": Synthesis(low_light.draw, low_light.apply),
+    "noise": Synthesis(noise.draw, noise.apply),
+    "raindrop": Synthesis(raindrop.draw, raindrop.apply),
+    "rain": Synthesis(rain.draw, rain.apply),
+    "shadow": Synthesis(shadow.draw, shadow.apply),
+    "snow": Synthesis(snow.draw, snow.apply),
+    "inpainting": Synthesis(inpainting.draw, inpainting.apply),
+}
+
+
+def degrade(clean: Photo, degradation: str, rng: np.random.Generator, strength: float | None = None) -> Photo:
+    """``clean`` with one degradation.
+
+    Args:
+        clean: ``(h, w, 3)`` float32 RGB in [0, 1]; not changed.
+        degradation: a name of ``lorair_cli.settings.TEN_DEGRADATIONS``.
+        rng: the only source of randomness.
+        strength: 0 (barely visible) to 1 (the worst of the benchmarks); drawn evenly when None.
+
+    Returns:
+        The degraded photo, same shape, float32 in [0, 1], not rounded to 8 bits.
+
+    Raises:
+        UsageError: the degradation is unknown or the strength is outside [0, 1].
+    """
+    if degradation not in SYNTHESES:
+        raise UsageError(f"no synthesis for {degradation!r}", f"choose from {', '.join(SYNTHESES)}")
+    if strength is None:
+        strength = float(rng.uniform())
+    if not 0 <= strength <= 1:
+        raise UsageError(f"strength {strength} is outside 0 to 1")
+    synthesis = SYNTHESES[degradation]
+    return synthesis.apply(clean, synthesis.draw(rng, strength), rng)

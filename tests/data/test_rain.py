@@ -1,0 +1,64 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from lorair_cli.data.synthesis.rain import RainParameters, StreakLayer, apply, draw
+
+GREY = np.full((128, 160, 3), 0.3, np.float32)
+
+
+def rain(rendered=True, angle=0.0, **changes):
+    layer = StreakLayer(coverage=0.08, brightness=0.5, angle=angle, length=120, width=2, rendered=rendered)
+    return dataclasses.replace(RainParameters((layer,), screened=False, veil=0.0, airlight=0.8), **changes)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_without_a_veil_rain_only_brightens(seed):
+    rng = np.random.default_rng(seed)
+    clean = rng.random((64, 80, 3), dtype=np.float32)
+    rainy = apply(clean, dataclasses.replace(draw(rng, 0.8), veil=0.0), rng)
+    assert np.all(rainy >= clean)
+    assert np.mean(rainy > clean) > 0.05
+
+
+@pytest.mark.parametrize("rendered", [True, False])
+@pytest.mark.parametrize("angle", [0.0, 35.0, -35.0])
+def test_streaks_follow_their_angle(rendered, angle):
+    streaks = apply(GREY, rain(rendered, angle), np.random.default_rng(0))[..., 0] - 0.3
+    # The structure tensor's smallest change is along the streaks.
+    # Smoothed first: differences of one-pixel streaks favour the pixel grid.
+    dy, dx = np.gradient(cv2.GaussianBlur(streaks.astype(np.float64), (0, 0), 1.5))
+    across = 0.5 * np.arctan2(2 * np.mean(dx * dy), np.mean(dx * dx) - np.mean(dy * dy))
+    # Across is x for a vertical streak; a streak towards lower right turns it towards upper right.
+    assert np.degrees(across) == pytest.approx(-angle, abs=6)
+
+
+@pytest.mark.parametrize("rendered", [True, False])
+def test_streaks_are_thin_and_long_and_no_brighter_than_asked(rendered):
+    streaks = apply(GREY, rain(rendered), np.random.default_rng(1))[..., 0] - 0.3
+    assert 0.1 < streaks.max() <= 0.5 + 1e-6 if rendered else streaks.max() > 0.1
+    assert 0.02 < np.mean(streaks > 0.1) < 0.2
+    # Neighbours above and below agree, neighbours left and right do not.
+    assert np.abs(np.diff(streaks, axis=0)).mean() < 0.4 * np.abs(np.diff(streaks, axis=1)).mean()
+
+
+def test_screened_streaks_never_saturate():
+    layers = rain().layers * 6
+    assert apply(GREY, rain(layers=layers), np.random.default_rng(0)).max() == 1
+    dim = tuple(dataclasses.replace(layer, brightness=0.15) for layer in layers)
+    assert apply(GREY, rain(layers=dim, screened=True), np.random.default_rng(0)).max() < 1
+
+
+def test_the_veil_pulls_every_pixel_towards_its_airlight():
+    clean = np.random.default_rng(0).random((64, 64, 3), dtype=np.float32)
+    veiled = apply(clean, rain(layers=(), veil=0.4, airlight=0.7), np.random.default_rng(0))
+    opacity = 1 - (veiled - 0.7) / (clean - 0.7)
+    sure = np.abs(clean - 0.7) > 0.05
+    assert opacity[sure].min() >= 0.2 - 1e-4 and opacity[sure].max() <= 0.6 + 1e-4  # half to one and a half of 0.4
+
+
+def test_heavy_rain_has_more_layers_than_light_rain():
+    light, heavy = ([len(draw(np.random.default_rng(k), s).layers) for k in range(20)] for s in (0.0, 1.0))
+    assert max(light) <= 2 < np.mean(heavy)

@@ -1,0 +1,72 @@
+"""What every degradation owes its caller, whatever its model."""
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lorair_cli.data.synthesis import SYNTHESES, degrade
+from lorair_cli.errors import UsageError
+
+NAMES = sorted(SYNTHESES)
+
+
+def photo(side=128):
+    picture = cv2.resize(skimage.data.astronaut(), (side, side), interpolation=cv2.INTER_AREA)
+    return picture.astype(np.float32) / np.float32(255)
+
+
+def mean_psnr(name, strength, draws=8):
+    clean = photo()
+    errors = [np.mean((degrade(clean, name, np.random.default_rng(k), strength) - clean) ** 2) for k in range(draws)]
+    return float(np.mean(-10 * np.log10(np.array(errors) + 1e-10)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=25, deadline=None)
+@given(
+    height=st.integers(16, 90),
+    width=st.integers(16, 90),
+    strength=st.floats(0, 1),
+    seed=st.integers(0, 2**32),
+    level=st.sampled_from([None, 0.0, 1.0]),
+)
+def test_any_photo_gives_a_photo_of_its_size_and_stays_as_it_was(name, height, width, strength, seed, level):
+    clean = np.random.default_rng(0).random((height, width, 3), dtype=np.float32)
+    if level is not None:
+        clean[:] = level
+    before = clean.copy()
+    degraded = degrade(clean, name, np.random.default_rng(seed), strength)
+    assert degraded.shape == clean.shape
+    assert degraded.dtype == np.float32
+    assert degraded.min() >= 0 and degraded.max() <= 1  # false for NaN too
+    np.testing.assert_array_equal(clean, before)
+    assert not np.shares_memory(degraded, clean)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_seed_gives_the_same_picture_and_another_seed_another(name):
+    clean = photo()
+    first, again, other = (degrade(clean, name, np.random.default_rng(seed), 0.6) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_more_strength_is_more_damage(name):
+    mild, middle, heavy = (mean_psnr(name, strength) for strength in (0.0, 0.5, 1.0))
+    assert mild > middle + 1
+    assert middle > heavy + 1
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_a_strength_outside_zero_to_one_is_refused(strength):
+    with pytest.raises(UsageError):
+        degrade(photo(16), "rain", np.random.default_rng(0), strength)
+
+
+def test_an_unknown_degradation_is_refused():
+    with pytest.raises(UsageError):
+        degrade(photo(16), "fog", np.random.default_rng(0), 0.5)
