@@ -1,7 +1,7 @@
 """Degradation synthesis: a clean photo in, one of ten degradations out, by the field's own models.
 
-Photos are float32 arrays ``(h, w, 3)``, RGB, display-referred (sRGB encoded), in [0, 1]. Everything is a pure function of
-the photo, the degradation, the strength and the random generator, so a seed gives the same picture again.
+Photos are float32 arrays ``(h, w, 3)``, RGB, display-referred (sRGB encoded), in [0, 1]. Everything is a pure function
+of the photo, the degradation, the strength and the random generator, so a seed gives the same picture again.
 """
 
 from __future__ import annotations

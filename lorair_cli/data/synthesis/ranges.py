@@ -1,7 +1,8 @@
 """Every parameter range of the degradation synthesis, in one visible place.
 
-A degradation has a *strength* in [0, 1]: 0 is barely visible, 0.5 is what a user would call "clearly degraded", 1 is the
-worst that the benchmarks of the field hold. A ``Span`` follows the strength; a ``Range`` is drawn whatever the strength.
+A degradation has a *strength* in [0, 1]: 0 is barely visible, 0.5 is what a user would call "clearly degraded", 1 is
+the worst that the benchmarks of the field hold. A ``Span`` follows the strength; a ``Range`` is drawn whatever the
+strength.
 Each block names the source of its model and of its numbers. Lengths are in pixels of a photo whose short side has
 ``REFERENCE_SIDE`` pixels, unless a line says otherwise: structures that belong to the scene (drops, shadows, strokes)
 scale with the photo, structures of the sensor (noise, JPEG blocks) do not.
@@ -33,7 +34,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Span:
-    """A parameter that follows the strength, from ``mild`` at 0 to ``heavy`` at 1, scattered by ``jitter`` in strength."""
+    """A parameter that follows the strength: ``mild`` at 0, ``heavy`` at 1, scattered by ``jitter`` in strength."""
 
     mild: float
     heavy: float

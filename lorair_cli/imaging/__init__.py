@@ -1,0 +1,1 @@
+"""Pixels and files: decode, encode, metadata, tiles, colour."""

@@ -1,0 +1,207 @@
+"""From a :class:`Photo` to a file: whole or not at all, and with everything the photo carries."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lorair_cli.errors import ImageError
+from lorair_cli.imaging import ifd, jpeg, png
+from lorair_cli.imaging.arrays import Pixels, max_value, to_eight_bits, to_grey
+from lorair_cli.imaging.files import atomic_write, printable
+from lorair_cli.imaging.photo import Metadata, Photo
+from lorair_cli.imaging.tiff import encode_tiff
+
+SUFFIXES = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jfif": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+"""Formats that can be written, by the suffix of the file."""
+
+SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+"""Chroma subsampling by its usual name, as Pillow's number."""
+
+_LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}
+_USE_PNG = "write PNG or TIFF instead"
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """What the user may say about the compression. What is ``None`` follows the source."""
+
+    quality: int | None = None
+    """1 to 100, for JPEG and lossy WebP. By default a JPEG source's own tables (see ``jpeg.COARSEST_QUALITY``),
+    otherwise 95."""
+    subsampling: str | None = None
+    """A key of ``SUBSAMPLING``, for JPEG. By default that of a JPEG source, otherwise 4:4:4."""
+    lossless: bool | None = None
+    """For WebP. By default what a WebP source was, otherwise lossy."""
+
+
+DEFAULT_QUALITY = 95
+
+
+def format_for(path: Path) -> str:
+    """The format that the suffix of ``path`` asks for; ``ImageError`` if it is none that can be written."""
+    try:
+        return SUFFIXES[path.suffix.lower()]
+    except KeyError:
+        known = ", ".join(suffix for suffix in SUFFIXES if suffix != ".jfif")
+        raise ImageError(f"{printable(str(path))}: cannot write this format", f"use one of {known}") from None
+
+
+def write_photo(photo: Photo, path: Path, options: WriteOptions | None = None, *, format_: str | None = None) -> None:
+    """Write ``photo`` as ``path``, in the format of its suffix or in ``format_``.
+
+    The file appears whole or not at all; one that was there stays until then. 16 bits become 8, rounded, where the
+    format has no more. Raises ``ImageError`` if the format cannot hold the photo (transparency, size, metadata) or the
+    file cannot be written.
+    """
+    shown = printable(str(path))
+    chosen = format_ or format_for(path)
+    try:
+        data = encode_photo(photo, chosen, options)
+    except ImageError as error:
+        raise ImageError(f"{shown}: {error.message}", error.hint) from error
+    try:
+        with atomic_write(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise ImageError(f"{shown}: cannot be written: {error.strerror or error}") from error
+
+
+def encode_photo(photo: Photo, format_: str, options: WriteOptions | None = None) -> bytes:
+    """The bytes of a file of ``format_`` (a value of ``SUFFIXES``) that holds ``photo``; errors as ``write_photo``."""
+    longest = max(photo.size)
+    if longest > _LONGEST_SIDE.get(format_, longest):
+        raise ImageError(f"{format_} holds no more than {_LONGEST_SIDE[format_]} pixels a side", _USE_PNG)
+    encoder = _ENCODERS.get(format_)
+    if encoder is None:
+        raise ImageError(f"{format_} cannot be written", _USE_PNG)
+    try:
+        return encoder(photo, options or WriteOptions())
+    except MemoryError as error:
+        raise ImageError(f"not enough memory to write {format_}") from error
+    except (OSError, ValueError, OverflowError, struct.error) as error:
+        raise ImageError(f"{format_} cannot hold this photo: {error}", _USE_PNG) from error
+
+
+def _channels(photo: Photo, *, grey: bool = True) -> Pixels:
+    """The photo as one array (h, w, c): grey or RGB, and alpha last where there is one."""
+    colour = to_grey(photo.rgb)[..., None] if photo.grey and grey else photo.rgb
+    return colour if photo.alpha is None else np.concatenate([colour, photo.alpha[..., None]], axis=2)
+
+
+def _image(channels: Pixels) -> Image.Image:
+    """An array (h, w, c) as an 8-bit Pillow image."""
+    eight = to_eight_bits(channels)
+    return Image.fromarray(eight[..., 0] if eight.shape[2] == 1 else eight)
+
+
+def _opaque_channels(photo: Photo, format_: str) -> Pixels:
+    """Colour alone; ``ImageError`` if that would lose transparency. Alpha that is full everywhere says nothing."""
+    if photo.alpha is not None and int(photo.alpha.min()) != max_value(photo.alpha.dtype):
+        raise ImageError(f"{format_} has no transparency and this photo does", _USE_PNG)
+    return to_grey(photo.rgb)[..., None] if photo.grey else photo.rgb
+
+
+def _exif_with_resolution(metadata: Metadata) -> bytes:
+    """EXIF that also says the resolution, for a format without a field for it; empty if there is nothing to say."""
+    tags = ifd.read_tags(metadata.exif) if metadata.exif else None
+    if metadata.dpi is None or (tags is not None and ifd.X_RESOLUTION in tags.main):
+        return metadata.exif or b""
+    tags = tags or ifd.Tags("<", {}, {}, {}, {})
+    main = {**tags.main, **ifd.resolution_fields(metadata.dpi, tags.order)}
+    return ifd.exif_block(ifd.Tags(tags.order, main, tags.exif, tags.gps, tags.interop)) or b""
+
+
+def _png(photo: Photo, options: WriteOptions) -> bytes:
+    channels = _channels(photo)
+    if photo.bits == 16:
+        data = png.encode_16(channels)
+    else:
+        buffer = io.BytesIO()
+        _image(channels).save(buffer, "PNG")
+        data = buffer.getvalue()
+    return png.with_metadata(data, _own(photo, "PNG"))
+
+
+def _jpeg(photo: Photo, options: WriteOptions) -> bytes:
+    metadata, style = _own(photo, "JPEG"), photo.metadata.jpeg
+    image = _image(_opaque_channels(photo, "JPEG"))
+    subsampling = SUBSAMPLING[options.subsampling] if options.subsampling else style.subsampling if style else 0
+    tables = jpeg.tables_to_follow(style) if style and options.quality is None else None
+    buffer = io.BytesIO()
+    # Neither progressive nor optimised: for those Pillow guesses a buffer, which fine noise overflows.
+    image.save(
+        buffer,
+        "JPEG",
+        # Pillow would scale the tables by a quality given beside them; -1 leaves them alone.
+        quality=-1 if tables else options.quality or DEFAULT_QUALITY,
+        qtables=tables,
+        subsampling=-1 if photo.grey else subsampling,
+        icc_profile=metadata.icc,
+        exif=jpeg.EXIF_PREFIX + metadata.exif if metadata.exif else b"",
+        dpi=tuple(round(value) for value in metadata.dpi) if metadata.dpi else (0, 0),
+    )
+    segments = [jpeg.xmp_segment(metadata.xmp)] if metadata.xmp else []
+    return jpeg.with_segments(buffer.getvalue(), [*segments, *metadata.native])
+
+
+def _webp(photo: Photo, options: WriteOptions) -> bytes:
+    metadata = photo.metadata
+    buffer = io.BytesIO()
+    _image(_channels(photo, grey=False)).save(
+        buffer,
+        "WEBP",
+        quality=options.quality or DEFAULT_QUALITY,
+        lossless=metadata.lossless if options.lossless is None else options.lossless,
+        exact=True,  # colours under full transparency stay what they are
+        icc_profile=metadata.icc or b"",
+        exif=_exif_with_resolution(metadata),
+        xmp=metadata.xmp or b"",
+    )
+    return buffer.getvalue()
+
+
+def _tiff(photo: Photo, options: WriteOptions) -> bytes:
+    # 16-bit grey with alpha is written as RGB with alpha: hardly any program reads the former, Pillow included.
+    return encode_tiff(_channels(photo, grey=photo.alpha is None or photo.bits == 8), photo.metadata)
+
+
+def _bmp(photo: Photo, options: WriteOptions) -> bytes:
+    metadata = photo.metadata
+    if metadata.icc or metadata.exif or metadata.xmp:
+        raise ImageError("BMP has no room for this photo's colour profile, EXIF or XMP", _USE_PNG)
+    buffer = io.BytesIO()
+    _image(_opaque_channels(photo, "BMP")).save(buffer, "BMP", dpi=metadata.dpi or (0, 0))
+    return buffer.getvalue()
+
+
+_ENCODERS: dict[str, Callable[[Photo, WriteOptions], bytes]] = {
+    "PNG": _png,
+    "JPEG": _jpeg,
+    "WEBP": _webp,
+    "TIFF": _tiff,
+    "BMP": _bmp,
+}
+
+
+def _own(photo: Photo, format_: str) -> Metadata:
+    """The photo's metadata, with the pieces that only one format can hold only if the photo came in ``format_``."""
+    metadata = photo.metadata
+    if photo.format == format_ or not metadata.native:
+        return metadata
+    return Metadata(metadata.icc, metadata.exif, metadata.xmp, metadata.dpi, (), metadata.jpeg, metadata.lossless)

@@ -1,0 +1,228 @@
+"""Image file directories: the tagged structure that EXIF blocks and TIFF files share (TIFF 6.0, section 2; EXIF 3.0).
+
+Values are kept as the bytes they are, in the byte order they came in, so that what is copied is copied exactly.
+Damaged structures never raise: an entry that points outside the data is left out.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+ORIENTATION = 274
+EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 34665, 34853, 40965
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+
+BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+
+_PIXEL_TAGS = (*range(254, 263), 266, *range(273, 275), *range(277, 282), 284, *range(288, 293), 297, 301)
+_COLOUR_TAGS = (*range(317, 326), 330, 332, *range(338, 342), 347, *range(512, 522), *range(529, 533))
+_CARRIED_TAGS = (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, EXIF_POINTER, GPS_POINTER, 700, 33723, 34377, 34675)
+_FILE_LAYOUT = frozenset((*_PIXEL_TAGS, *_COLOUR_TAGS, *_CARRIED_TAGS))
+"""Tags of a TIFF file that say how its own pixels are stored, and those this project carries by itself or not at all:
+XMP is 700, IPTC 33723, Photoshop's block 34377, the ICC profile 34675."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """The value of one tag: its TIFF type, its raw bytes, and where in the data they stand."""
+
+    kind: int
+    value: bytes | memoryview
+    at: int = 0
+
+    def integers(self, order: str) -> tuple[int, ...]:
+        """The value as whole numbers, empty if it is of another type. ``order`` is ``<`` or ``>``."""
+        code = _INTEGERS.get(self.kind)
+        return () if code is None else struct.unpack(f"{order}{len(self.value) // _SIZES[self.kind]}{code}", self.value)
+
+
+Directory: TypeAlias = dict[int, Field]
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The directories of a photo: the main one and those that cameras hang below it."""
+
+    order: str
+    """Byte order of every value: ``<`` little-endian or ``>`` big-endian."""
+    main: Directory
+    exif: Directory
+    gps: Directory
+    interop: Directory
+
+    def integers(self, tag: int) -> tuple[int, ...]:
+        """Whole numbers of a tag of the main directory, empty where it is missing."""
+        return self.main[tag].integers(self.order) if tag in self.main else ()
+
+    def integer(self, tag: int, default: int) -> int:
+        """First whole number of a tag of the main directory, or ``default``."""
+        return next(iter(self.integers(tag)), default)
+
+
+def read_tags(data: bytes) -> Tags | None:
+    """The tags of an EXIF block or of a TIFF file's first page; ``None`` if ``data`` does not start as one."""
+    return next(read_pages(data), None)
+
+
+def read_pages(data: bytes) -> Iterator[Tags]:
+    """The tags of every page of a TIFF file, in order."""
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None or len(data) < 8:
+        return
+    version = struct.unpack_from(f"{order}H", data, 2)[0]
+    if version == 42:
+        offset, big = struct.unpack_from(f"{order}I", data, 4)[0], False
+    elif version == 43 and len(data) >= 16:
+        offset, big = struct.unpack_from(f"{order}Q", data, 8)[0], True
+    else:
+        return
+    seen: set[int] = set()
+    while offset and offset not in seen:
+        seen.add(offset)
+        main, following = _read_directory(data, order, offset, big=big)
+        if not main:
+            return
+
+        def below(parent: Directory, pointer: int) -> Directory:
+            at = next(iter(parent[pointer].integers(order)), 0) if pointer in parent else 0
+            return _read_directory(data, order, at, big=big)[0] if at else {}
+
+        exif = below(main, EXIF_POINTER)
+        yield Tags(order, main, exif, below(main, GPS_POINTER), below(exif, INTEROP_POINTER))
+        offset = following
+
+
+def _read_directory(data: bytes, order: str, offset: int, *, big: bool) -> tuple[Directory, int]:
+    """The entries at ``offset`` and the offset of the next directory; empty and 0 where the data ends before."""
+    count_code, entry_code, inline, step = ("Q", "HHQ", 8, 20) if big else ("H", "HHI", 4, 12)
+    first = offset + struct.calcsize(f"{order}{count_code}")
+    if first > len(data):
+        return {}, 0
+    count = struct.unpack_from(f"{order}{count_code}", data, offset)[0]
+    end = first + count * step
+    if count > 65535 or end > len(data):
+        return {}, 0
+    view = memoryview(data)
+    word = f"{order}{'Q' if big else 'I'}"
+    directory: Directory = {}
+    for entry in range(first, end, step):
+        tag, kind, number = struct.unpack_from(f"{order}{entry_code}", data, entry)
+        size = number * _SIZES.get(kind, 0)
+        at = entry + step - inline
+        if size > inline:
+            at = struct.unpack_from(word, data, at)[0]
+        if size > 0 and at + size <= len(data):
+            directory.setdefault(tag, Field(kind, view[at : at + size], at))
+    return directory, struct.unpack_from(word, data, end)[0] if end + inline <= len(data) else 0
+
+
+def orientation_of(tags: Tags | None) -> int:
+    """Orientation 1 to 8; 1 if there is none or it is nonsense."""
+    value = 1 if tags is None else tags.integer(ORIENTATION, 1)
+    return value if 1 <= value <= 8 else 1
+
+
+def with_upright_tag(data: bytes, tags: Tags) -> bytes:
+    """``data`` with its orientation tag, if it has one, set to 1 in place; every other byte stays."""
+    field = tags.main.get(ORIENTATION)
+    code = None if field is None else _INTEGERS.get(field.kind)
+    if field is None or code is None or field.integers(tags.order)[0] == 1:
+        return data
+    patched = bytearray(data)
+    struct.pack_into(f"{tags.order}{code}", patched, field.at, 1)
+    return bytes(patched)
+
+
+def without_file_layout(tags: Tags) -> Tags:
+    """The tags of a TIFF file less those that describe the file itself: what an EXIF block would say."""
+    main = {tag: field for tag, field in tags.main.items() if tag not in _FILE_LAYOUT}
+    return Tags(tags.order, main, tags.exif, tags.gps, tags.interop)
+
+
+def resolution_of(tags: Tags) -> tuple[float, float] | None:
+    """Pixels per inch across and down; ``None`` if they, or the unit, are missing or not positive."""
+    per_inch = {2: 1.0, 3: 2.54}.get(tags.integer(RESOLUTION_UNIT, 2))
+    across, down = (_rational(tags, tag) for tag in (X_RESOLUTION, Y_RESOLUTION))
+    return (across * per_inch, down * per_inch) if per_inch and across > 0 and down > 0 else None
+
+
+def _rational(tags: Tags, tag: int) -> float:
+    """A fraction of the main directory as a number, 0 where there is none."""
+    field = tags.main.get(tag)
+    if field is None or field.kind != RATIONAL:
+        return 0.0
+    over, under = struct.unpack_from(f"{tags.order}II", field.value)
+    return over / under if under else 0.0
+
+
+def resolution_fields(dpi: tuple[float, float], order: str) -> Directory:
+    """The three tags that say ``dpi`` pixels per inch across and down."""
+    across, down = (Field(RATIONAL, struct.pack(f"{order}II", round(value * 10000), 10000)) for value in dpi)
+    return {X_RESOLUTION: across, Y_RESOLUTION: down, RESOLUTION_UNIT: Field(SHORT, struct.pack(f"{order}H", 2))}
+
+
+def exif_block(tags: Tags) -> bytes | None:
+    """An EXIF block that holds ``tags``, from its header on; ``None`` if there is nothing to hold."""
+    if not (tags.main or tags.exif or tags.gps):
+        return None
+    mark = b"II" if tags.order == "<" else b"MM"
+    return mark + struct.pack(f"{tags.order}HI", 42, 8) + directories(tags, base=8)
+
+
+def directories(tags: Tags, base: int) -> bytes:
+    """``tags`` as the directories of a file whose main one starts at offset ``base``, which is even."""
+    order = tags.order
+    main, exif = dict(tags.main), dict(tags.exif)
+    blank = Field(LONG, bytes(4))
+    if tags.interop:
+        exif[INTEROP_POINTER] = blank
+    if exif:
+        main[EXIF_POINTER] = blank
+    if tags.gps:
+        main[GPS_POINTER] = blank
+    exif_at = base + _size(main)
+    gps_at = exif_at + _size(exif)
+    interop_at = gps_at + _size(tags.gps)
+    for parent, pointer, at in (
+        (main, EXIF_POINTER, exif_at),
+        (main, GPS_POINTER, gps_at),
+        (exif, INTEROP_POINTER, interop_at),
+    ):
+        if pointer in parent:
+            parent[pointer] = Field(LONG, struct.pack(f"{order}I", at))
+    return b"".join(
+        _write_directory(directory, order, at)
+        for directory, at in ((main, base), (exif, exif_at), (tags.gps, gps_at), (tags.interop, interop_at))
+        if directory
+    )
+
+
+def _padded(size: int) -> int:
+    """Bytes that a value of ``size`` takes behind its directory: 0 if it fits into the entry, else an even number."""
+    return 0 if size <= 4 else size + size % 2
+
+
+def _size(directory: Directory) -> int:
+    """Bytes that a directory takes with its values."""
+    return 6 + 12 * len(directory) + sum(_padded(len(field.value)) for field in directory.values()) if directory else 0
+
+
+def _write_directory(directory: Directory, order: str, base: int) -> bytes:
+    """One directory at offset ``base``, entries sorted by tag as TIFF asks, then the values that do not fit inside."""
+    at = base + 6 + 12 * len(directory)
+    entries, values = [struct.pack(f"{order}H", len(directory))], []
+    for tag, field in sorted(directory.items()):
+        value = bytes(field.value)
+        entries.append(struct.pack(f"{order}HHI", tag, field.kind, len(value) // _SIZES[field.kind]))
+        if len(value) <= 4:
+            entries.append(value.ljust(4, b"\0"))
+        else:
+            entries.append(struct.pack(f"{order}I", at))
+            values.append(value.ljust(_padded(len(value)), b"\0"))
+            at += len(values[-1])
+    return b"".join([*entries, bytes(4), *values])

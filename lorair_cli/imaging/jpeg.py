@@ -1,0 +1,78 @@
+"""JPEG's segments: the pieces Pillow does not carry, and the compression of a source as a style to follow."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+from collections.abc import Iterable
+
+from PIL import Image, JpegImagePlugin
+
+from lorair_cli.imaging.photo import JpegStyle
+
+EXIF_PREFIX = b"Exif\0\0"
+_XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
+_XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
+SEGMENT_LIMIT = 65533
+"""Bytes that one segment can hold."""
+_MARKERS = {"COM": b"\xff\xfe", "APP1": b"\xff\xe1", "APP13": b"\xff\xed"}
+
+COARSEST_QUALITY = 90
+"""The output follows the source's quantisation tables, but no coarser than those of this quality: a restored photo
+must not be put back into the blocks it was freed from."""
+
+
+def style_of(image: JpegImagePlugin.JpegImageFile) -> JpegStyle:
+    """How an opened JPEG was compressed."""
+    tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
+    subsampling = JpegImagePlugin.get_sampling(image)
+    return JpegStyle(tables, max(subsampling, 0))
+
+
+def tables_to_follow(style: JpegStyle) -> list[list[int]]:
+    """The quantisation tables to write with: the source's, each step no coarser than at ``COARSEST_QUALITY``."""
+    coarsest = _standard_tables(COARSEST_QUALITY)
+    return [
+        [max(1, min(step, limit)) for step, limit in zip(table, coarsest[min(index, 1)], strict=True)]
+        for index, table in enumerate(style.tables)
+    ]
+
+
+@functools.cache
+def _standard_tables(quality: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """libjpeg's tables for brightness and colour at a quality: asked from libjpeg itself."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "JPEG", quality=quality)
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(buffer.getvalue())) as image:
+        luma, chroma = (tuple(image.quantization[index]) for index in (0, 1))
+    return luma, chroma
+
+
+def native_segments(image: JpegImagePlugin.JpegImageFile) -> tuple[tuple[bytes, bytes], ...]:
+    """Marker and content of the comment, IPTC and extended XMP segments of an opened JPEG."""
+    return tuple(
+        (_MARKERS[name], content)
+        for name, content in image.applist
+        if name in ("COM", "APP13") or (name == "APP1" and content.startswith(_XMP_EXTENSION))
+    )
+
+
+def xmp_segment(xmp: bytes) -> tuple[bytes, bytes]:
+    """Marker and content of the segment that holds an XMP packet."""
+    return _MARKERS["APP1"], _XMP_PREFIX + xmp
+
+
+def with_segments(data: bytes, segments: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A JPEG file with more segments, put behind the application segments it starts with.
+
+    Raises ``ValueError`` for a segment that is longer than the format allows.
+    """
+    at = 2
+    while data[at : at + 1] == b"\xff" and 0xE0 <= data[at + 1] <= 0xEF:
+        at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+    pieces = list(segments)
+    if any(len(content) > SEGMENT_LIMIT for _, content in pieces):
+        raise ValueError(f"a piece of its metadata is longer than {SEGMENT_LIMIT} bytes")
+    added = (marker + struct.pack(">H", len(content) + 2) + content for marker, content in pieces)
+    return data[:at] + b"".join(added) + data[at:]

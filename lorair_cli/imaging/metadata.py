@@ -1,0 +1,91 @@
+"""Reading what lies beside the pixels: profile, EXIF, XMP, resolution, texts, and which way is up."""
+
+from __future__ import annotations
+
+import re
+
+from PIL import ImageFile, JpegImagePlugin
+
+from lorair_cli.imaging import ifd, jpeg, png
+from lorair_cli.imaging.ifd import Tags
+from lorair_cli.imaging.photo import Metadata
+
+_XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>))([1-8])""")
+_LEAST_DPI, _MOST_DPI = 0.1, 100_000.0
+_PNG_RAW_EXIF = ("Raw profile type exif", "Raw profile type APP1")
+
+
+def read_metadata(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) -> tuple[Metadata, int]:
+    """Metadata of a loaded ``image`` whose file is ``data``, and the orientation, 1 to 8, that is still to be applied.
+
+    ``tags`` are those of a TIFF, whose directory is its EXIF too. The metadata already say that the photo is upright.
+    EXIF decides on the orientation; XMP does where EXIF says nothing. EXIF that cannot be read at all is dropped.
+    """
+    exif, exif_tags = (None, tags) if tags is not None else _exif_of(image)
+    orientation = ifd.orientation_of(exif_tags)
+    if tags is not None:
+        exif = ifd.exif_block(ifd.without_file_layout(tags))
+    elif exif is not None and exif_tags is not None:
+        exif = ifd.with_upright_tag(exif, exif_tags)
+    xmp = _as_bytes(image.info.get("xmp"))
+    if xmp is not None:
+        named = _XMP_ORIENTATION.search(xmp)
+        if named and (exif_tags is None or ifd.ORIENTATION not in exif_tags.main):
+            orientation = int(named[2])
+        xmp = _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+    dpi = _resolution(image, exif_tags)
+    return Metadata(
+        icc=image.info.get("icc_profile") or None,
+        exif=exif,
+        xmp=xmp,
+        dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
+        native=_native(image, data),
+        jpeg=jpeg.style_of(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
+        lossless=image.format == "WEBP" and _is_lossless_webp(data),
+    ), orientation
+
+
+def _exif_of(image: ImageFile.ImageFile) -> tuple[bytes | None, Tags | None]:
+    """The EXIF block from its header on, with its tags; both ``None`` if there is none or it is unreadable."""
+    exif = image.info.get("exif")
+    if exif is None:
+        # ImageMagick kept EXIF as hexadecimal text before PNG had a chunk for it.
+        text = next((image.info[key] for key in _PNG_RAW_EXIF if isinstance(image.info.get(key), str)), "")
+        digits = "".join(text.split("\n")[3:])
+        exif = bytes.fromhex(digits) if re.fullmatch("([0-9a-fA-F]{2})+", digits) else b""
+    exif = bytes(exif).removeprefix(jpeg.EXIF_PREFIX)
+    tags = ifd.read_tags(exif)
+    return (exif, tags) if tags is not None else (None, None)
+
+
+def _resolution(image: ImageFile.ImageFile, exif: Tags | None) -> tuple[float, float] | None:
+    """Pixels per inch of the stored picture, from the format's own field or from EXIF; ``None`` for nonsense."""
+    dpi = None if image.format == "TIFF" else image.info.get("dpi")
+    if dpi is None:
+        dpi = ifd.resolution_of(exif) if exif is not None else None
+    if dpi is None or not all(_LEAST_DPI <= value <= _MOST_DPI for value in dpi):
+        return None
+    return float(dpi[0]), float(dpi[1])
+
+
+def _native(image: ImageFile.ImageFile, data: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """The pieces only this format can hold."""
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        return jpeg.native_segments(image)
+    return png.native_chunks(data) if image.format == "PNG" else ()
+
+
+def _is_lossless_webp(data: bytes) -> bool:
+    """Whether the picture's chunk is VP8L. Other chunks may stand before it in the extended format."""
+    at = 12
+    while at + 8 <= len(data) and data[at : at + 4] not in (b"VP8 ", b"VP8L"):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        at += 8 + size + size % 2
+    return data[at : at + 4] == b"VP8L"
+
+
+def _as_bytes(value: object) -> bytes | None:
+    """An XMP packet as bytes, however Pillow hands it out."""
+    if isinstance(value, str):
+        return value.encode()
+    return bytes(value) if isinstance(value, bytes | bytearray) and value else None

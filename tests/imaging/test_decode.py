@@ -1,0 +1,554 @@
+import io
+import os
+import struct
+import sys
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, ImageOps
+
+from lorair_cli.errors import ImageError
+from lorair_cli.imaging.decode import decode_photo, read_photo
+from lorair_cli.imaging.photo import Photo
+
+# Shared machines stall: time says nothing about these tests.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+RNG = np.random.default_rng(7)
+COLOUR = RNG.integers(0, 256, (6, 9, 3), np.uint8)
+SMOOTH = np.full((24, 40, 3), 90, np.uint8)
+SMOOTH[..., 0] = np.linspace(0, 255, 40)
+SMOOTH[..., 1] = np.linspace(0, 255, 24)[:, None]
+
+
+def saved(image: Image.Image | np.ndarray, format_: str, **options) -> bytes:
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    buffer = io.BytesIO()
+    image.save(buffer, format_, **options)
+    return buffer.getvalue()
+
+
+def tiff(pixels: np.ndarray, **options) -> bytes:
+    buffer = io.BytesIO()
+    layout = {key: options.pop(key) for key in ("byteorder", "bigtiff") if key in options}
+    with tifffile.TiffWriter(buffer, **layout) as writer:
+        writer.write(pixels, metadata=None, **options)
+    return buffer.getvalue()
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_16(pixels: np.ndarray, colour_type: int, extra: bytes = b"", *, size: tuple[int, int] | None = None) -> bytes:
+    """A 16-bit PNG spelled out by hand, so that no library stands between the test and the format."""
+    height, width = size or pixels.shape[:2]
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    return b"\x89PNG\r\n\x1a\n" + header + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def sixteen(channels: int) -> np.ndarray:
+    return RNG.integers(0, 65536, (5, 7, channels), np.uint16)
+
+
+def decode(data: bytes) -> Photo:
+    return decode_photo(data, "photo.bin")
+
+
+def assert_pixels(photo: Photo, rgb: np.ndarray, alpha: np.ndarray | None = None, *, grey: bool = False) -> None:
+    """Exactly these pixels, ``rgb`` being (h, w) for a grey photo."""
+    expected = np.repeat(rgb[..., None], 3, axis=2) if rgb.ndim == 2 else rgb
+    assert photo.rgb.dtype == expected.dtype
+    assert np.array_equal(photo.rgb, expected)
+    assert (photo.alpha is None) == (alpha is None)
+    assert alpha is None or (photo.alpha.dtype == alpha.dtype and np.array_equal(photo.alpha, alpha))
+    assert photo.grey == grey
+
+
+# Formats and modes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format_", ["PNG", "TIFF", "BMP", "WEBP"])
+def test_colour_without_loss(format_):
+    photo = decode(saved(COLOUR, format_, **({"lossless": True} if format_ == "WEBP" else {})))
+    assert_pixels(photo, COLOUR)
+    assert (photo.format, photo.size, photo.bits, photo.notes) == (format_, (9, 6), 8, ())
+
+
+@pytest.mark.parametrize("options", [{"quality": 95}, {"quality": 90, "progressive": True}])
+def test_jpeg_as_pillow_decodes_it(options):
+    data = saved(SMOOTH, "JPEG", **options)
+    photo = decode(data)
+    assert_pixels(photo, np.asarray(Image.open(io.BytesIO(data))))
+
+
+def test_webp_says_whether_it_was_lossless():
+    assert decode(saved(SMOOTH, "WEBP", lossless=True)).metadata.lossless
+    assert decode(saved(SMOOTH, "WEBP", lossless=True, exif=Image.Exif(), xmp=b"<x/>")).metadata.lossless
+    assert not decode(saved(SMOOTH, "WEBP", quality=80)).metadata.lossless
+    assert not decode(saved(SMOOTH, "PNG")).metadata.lossless
+
+
+@pytest.mark.parametrize("format_", ["PNG", "TIFF", "WEBP"])
+def test_alpha_is_kept(format_):
+    rgba = RNG.integers(0, 256, (4, 5, 4), np.uint8)
+    options = {"lossless": True, "exact": True} if format_ == "WEBP" else {}
+    assert_pixels(decode(saved(rgba, format_, **options)), rgba[..., :3], rgba[..., 3])
+
+
+@pytest.mark.parametrize("format_", ["PNG", "TIFF", "BMP"])
+def test_grey_stays_grey(format_):
+    assert_pixels(decode(saved(COLOUR[..., 0], format_)), COLOUR[..., 0], grey=True)
+
+
+def test_grey_jpeg():
+    assert decode(saved(SMOOTH[..., 0], "JPEG")).grey
+
+
+@pytest.mark.parametrize("format_", ["PNG", "TIFF", "BMP"])
+def test_one_bit(format_):
+    bits = COLOUR[..., 0] > 128
+    photo = decode(saved(Image.fromarray(bits), format_))
+    assert_pixels(photo, bits.astype(np.uint8) * 255, grey=True)
+
+
+@pytest.mark.parametrize("format_", ["PNG", "TIFF"])
+def test_grey_with_alpha(format_):
+    la = RNG.integers(0, 256, (4, 5, 2), np.uint8)
+    assert_pixels(decode(saved(Image.fromarray(la, "LA"), format_)), la[..., 0], la[..., 1], grey=True)
+
+
+@pytest.mark.parametrize("format_", ["PNG", "TIFF", "BMP"])
+def test_palette(format_):
+    image = Image.fromarray(COLOUR[:2, :5]).quantize(10)
+    assert_pixels(decode(saved(image, format_)), np.asarray(image.convert("RGB")))
+
+
+def test_palette_of_greys_is_grey_unless_a_profile_says_otherwise():
+    image = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3), "P")
+    image.putpalette([value for grey in (0, 9, 80, 81, 200, 255) for value in (grey, grey, grey)])
+    greys = np.array([[0, 9, 80], [81, 200, 255]], np.uint8)
+    assert_pixels(decode(saved(image, "PNG")), greys, grey=True)
+    assert_pixels(decode(saved(image, "PNG", icc_profile=profile())), greys, grey=False)
+
+
+@pytest.mark.parametrize("transparency", [1, bytes([0, 128, 255])])
+def test_palette_with_transparency(transparency):
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
+    alpha = np.array([[255, 0, 255] if transparency == 1 else [0, 128, 255]], np.uint8)
+    expected = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
+    assert_pixels(decode(saved(image, "PNG", transparency=transparency)), expected, alpha)
+
+
+def test_a_transparent_colour_or_grey_becomes_alpha():
+    rgb = np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)
+    alpha = np.array([[0, 255]], np.uint8)
+    assert_pixels(decode(saved(rgb, "PNG", transparency=(1, 2, 3))), rgb, alpha)
+    assert_pixels(decode(saved(rgb[..., 0], "PNG", transparency=1)), rgb[..., 0], alpha, grey=True)
+
+
+# 16 bits --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (4, 2), (2, 3), (6, 4)])
+def test_16_bit_png(colour_type, channels):
+    pixels = sixteen(channels)
+    colour = pixels[..., 0] if channels < 3 else pixels[..., :3]
+    alpha = pixels[..., -1] if channels in (2, 4) else None
+    assert_pixels(decode(png_16(pixels, colour_type)), colour, alpha, grey=channels < 3)
+
+
+@pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (2, 3)])
+def test_16_bit_png_with_a_transparent_colour(colour_type, channels):
+    pixels = sixteen(channels)
+    extra = chunk(b"tRNS", pixels[2, 3].astype(">u2").tobytes())
+    alpha = np.full((5, 7), 65535, np.uint16)
+    alpha[2, 3] = 0
+    photo = decode(png_16(pixels, colour_type, extra))
+    assert_pixels(photo, pixels[..., 0] if channels == 1 else pixels, alpha, grey=channels == 1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"byteorder": ">"},
+        {"bigtiff": True},
+        {"compression": "deflate", "predictor": 2},
+        {"tile": (16, 16)},
+        {"rowsperstrip": 2},
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_16_bit_tiff(channels, options):
+    pixels = RNG.integers(0, 65536, (20, 18, channels), np.uint16)
+    data = tiff(
+        pixels[..., 0] if channels == 1 else pixels,
+        photometric="minisblack" if channels == 1 else "rgb",
+        extrasamples=["unassalpha"] if channels == 4 else None,
+        **options,
+    )
+    colour = pixels[..., 0] if channels == 1 else pixels[..., :3]
+    assert_pixels(decode(data), colour, pixels[..., 3] if channels == 4 else None, grey=channels == 1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_tiff_with_white_as_zero(dtype):
+    pixels = RNG.integers(0, np.iinfo(dtype).max, (5, 7), dtype)
+    assert_pixels(decode(tiff(pixels, photometric="miniswhite")), np.iinfo(dtype).max - pixels, grey=True)
+
+
+def test_16_bit_tiff_with_premultiplied_alpha():
+    colour = sixteen(3)
+    alpha = RNG.integers(20000, 65536, (5, 7), np.uint16)
+    stored = np.round(colour * (alpha[..., None] / 65535.0)).astype(np.uint16)
+    data = tiff(np.concatenate([stored, alpha[..., None]], 2), photometric="rgb", extrasamples=["assocalpha"])
+    photo = decode(data)
+    assert np.abs(photo.rgb.astype(int) - colour).max() <= 2  # stored in steps of up to 65535 / 20000
+    assert np.array_equal(photo.alpha, alpha)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.int16])
+def test_other_kinds_of_samples_are_refused(dtype):
+    with pytest.raises(ImageError, match=r"not supported|unusual"):
+        decode(tiff(np.zeros((4, 4), dtype), photometric="minisblack"))
+
+
+def test_16_bit_planes_are_refused_instead_of_misread():
+    with pytest.raises(ImageError, match="planes"):
+        decode(tiff(np.moveaxis(sixteen(3), 2, 0), photometric="rgb", planarconfig="separate"))
+
+
+def test_16_bit_opencv_files():
+    pixels = sixteen(3)
+    for suffix in (".png", ".tiff"):
+        assert_pixels(decode(cv2.imencode(suffix, pixels[..., ::-1])[1].tobytes()), pixels)
+
+
+# Orientation ----------------------------------------------------------------------------------------------------
+
+
+def exif(orientation: int) -> Image.Exif:
+    tags = Image.Exif()
+    tags[0x010F] = "Camera"
+    tags[0x0112] = orientation
+    return tags
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_orientation_is_applied_once_and_reset(format_, orientation):
+    data = saved(SMOOTH, format_, exif=exif(orientation), **({"lossless": True} if format_ == "WEBP" else {}))
+    photo = decode(data)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+    assert_pixels(photo, expected)
+    tags = Image.Exif()
+    tags.load(photo.metadata.exif)
+    assert (tags[0x010F], tags.get(0x0112, 1)) == ("Camera", 1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_orientation_of_16_bits(kind, channels, orientation):
+    pixels = sixteen(channels)
+    if kind == "png":
+        block = exif(orientation).tobytes().removeprefix(b"Exif\0\0")
+        data = png_16(pixels, 0 if channels == 1 else 2, chunk(b"eXIf", block))
+    else:
+        extratags = [(274, 3, 1, orientation, True)]
+        photometric = "minisblack" if channels == 1 else "rgb"
+        data = tiff(pixels[..., 0] if channels == 1 else pixels, photometric=photometric, extratags=extratags)
+    # An independent turn: orient an index picture with Pillow, then look the pixels up.
+    index = Image.fromarray(np.arange(35, dtype=np.uint8).reshape(5, 7))
+    index.getexif()[274] = orientation
+    expected = pixels.reshape(35, channels)[np.asarray(ImageOps.exif_transpose(index))]
+    assert_pixels(decode(data), expected[..., 0] if channels == 1 else expected, grey=channels == 1)
+
+
+def test_alpha_turns_with_the_colours():
+    rgba = RNG.integers(0, 256, (4, 5, 4), np.uint8)
+    photo = decode(saved(rgba, "PNG", exif=exif(6)))
+    assert np.array_equal(photo.alpha, np.rot90(rgba[..., 3], -1))
+
+
+def test_nonsense_orientation_is_upright():
+    assert_pixels(decode(saved(COLOUR, "PNG", exif=exif(77))), COLOUR)
+
+
+# Colour ---------------------------------------------------------------------------------------------------------
+
+
+def profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_profile_passes_through_and_pixels_stay(format_):
+    icc = profile()
+    plain, tagged = (decode(saved(SMOOTH, format_, **options)) for options in ({}, {"icc_profile": icc}))
+    assert tagged.metadata.icc == icc and plain.metadata.icc is None
+    assert np.array_equal(plain.rgb, tagged.rgb)
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "TIFF"])
+def test_cmyk_without_profile(format_):
+    inks = np.zeros((16, 16, 4), np.uint8)
+    inks[:, 8:, 1:3] = 255  # left white, right magenta and yellow
+    photo = decode(saved(Image.fromarray(inks, "CMYK"), format_, **({"quality": 100} if format_ == "JPEG" else {})))
+    assert photo.rgb[0, 0].tolist() == pytest.approx([255, 255, 255], abs=3)
+    assert photo.rgb[0, 15].tolist() == pytest.approx([255, 0, 0], abs=3)
+    assert "CMYK" in photo.notes[0]
+    assert (photo.metadata.icc, photo.metadata.jpeg) == (None, None)
+
+
+def test_cmyk_goes_through_its_profile(monkeypatch):
+    # lcms cannot make an output profile, so this checks the way there: source profile in, sRGB profile out.
+    used = []
+    real = ImageCms.buildTransform
+
+    def build(source, target, source_mode, target_mode, *rest):
+        used.append((source.tobytes(), source_mode, target_mode))
+        return real(ImageCms.createProfile("sRGB"), target, "RGB", "RGB", *rest)
+
+    icc = profile()
+    white = np.full((4, 4, 3), 255, np.uint8)
+    monkeypatch.setattr(ImageCms, "buildTransform", build)
+    monkeypatch.setattr(ImageCms, "applyTransform", lambda image, transform: Image.fromarray(white))
+    photo = decode(saved(Image.new("CMYK", (4, 4)), "TIFF", icc_profile=icc))
+    assert used == [(icc, "CMYK", "RGB")]
+    assert_pixels(photo, white)
+    assert "sRGB" in photo.notes[0]
+    described = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(photo.metadata.icc)))
+    assert "sRGB" in described
+
+
+def test_cmyk_with_a_profile_that_does_not_fit():
+    photo = decode(saved(Image.new("CMYK", (4, 4)), "TIFF", icc_profile=profile()))
+    assert (photo.rgb == 255).all()
+    assert "without a usable profile" in photo.notes[0]
+    assert photo.metadata.icc is None
+
+
+# Refusals -------------------------------------------------------------------------------------------------------
+
+
+def frames(format_: str) -> bytes:
+    first, *others = (Image.fromarray(np.full((8, 8, 3), value, np.uint8)) for value in (0, 100, 200))
+    return saved(first, format_, save_all=True, append_images=others)
+
+
+@pytest.mark.parametrize(
+    ("format_", "reason"),
+    [("PNG", "3 frames"), ("WEBP", "3 frames"), ("TIFF", "3 pages"), ("GIF", "this is a GIF")],
+)
+def test_animations_and_pages_are_refused(format_, reason):
+    with pytest.raises(ImageError, match=reason):
+        decode(frames(format_))
+
+
+def test_a_tiff_with_a_smaller_copy_is_one_photo():
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(COLOUR, photometric="rgb", metadata=None)
+        writer.write(COLOUR[::2, ::2], photometric="rgb", metadata=None, subfiletype=1)
+    assert_pixels(decode(buffer.getvalue()), COLOUR)
+
+
+@pytest.mark.parametrize("options", [{"subfiletype": 1}, {"extratags": [(50706, 1, 4, (1, 4, 0, 0), True)]}])
+def test_camera_raw_is_refused_instead_of_its_thumbnail(options):
+    with pytest.raises(ImageError, match="raw"):
+        decode(tiff(COLOUR, photometric="rgb", **options))
+
+
+def test_main_picture_of_a_multi_picture_jpeg():
+    other = Image.fromarray(SMOOTH[::-1])
+    data = saved(SMOOTH, "MPO", save_all=True, append_images=[other], quality=95)
+    photo = decode(data)
+    assert photo.format == "JPEG"
+    assert np.abs(photo.rgb.astype(int) - SMOOTH).mean() < 8
+    assert "main picture" in photo.notes[0]
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.9])
+def test_truncated_files(format_, part):
+    data = saved(RNG.integers(0, 256, (40, 40, 3), np.uint8), format_)
+    with pytest.raises(ImageError) as caught:
+        decode(data[: int(len(data) * part)])
+    assert "\n" not in str(caught.value) and "photo.bin" in str(caught.value)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
+def test_truncated_16_bits(part, capfd):
+    for data in (png_16(sixteen(3), 2), tiff(sixteen(3), photometric="rgb")):
+        with pytest.raises(ImageError, match=r"photo\.bin"):
+            decode(data[: int(len(data) * part)])
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html></html>", "web page"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\0\0\0\x18ftypheic", "HEIC"),
+        (b"\0\0\0\x18ftypavif", "AVIF"),
+        (b"hello, world", "not an image"),
+        (b"\x89PNG\r\n\x1a\n", "damaged"),
+        (b"\xff\xd8\xff", "damaged"),
+        (b"II*\0\x08\0\0\0", "damaged"),
+        (b"BM", "damaged"),
+        (b"RIFF\0\0\0\0WEBP", "damaged"),
+    ],
+)
+def test_what_is_no_photo(data, reason):
+    with pytest.raises(ImageError, match=reason) as caught:
+        decode(data)
+    assert "\n" not in str(caught.value) and "photo.bin" in str(caught.value)
+
+
+def bomb(format_: str) -> bytes:
+    """A small file that claims 60000 x 60000 pixels."""
+    side = 60000
+    if format_ == "PNG":
+        return png_16(np.zeros((1, 1, 3), np.uint16), 2, size=(side, side))
+    if format_ == "JPEG":
+        data = bytearray(saved(SMOOTH, "JPEG"))
+        struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, side, side)
+        return bytes(data)
+    if format_ == "BMP":
+        data = bytearray(saved(COLOUR, "BMP"))
+        struct.pack_into("<II", data, 18, side, side)
+        return bytes(data)
+    data = bytearray(tiff(COLOUR, photometric="rgb", byteorder="<"))
+    for tag in (256, 257):  # width and height, stored as one LONG each
+        entry = data.index(struct.pack("<HHI", tag, 4, 1))
+        struct.pack_into("<I", data, entry + 8, side)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "BMP", "TIFF"])
+def test_decompression_bombs_are_refused_before_decoding(format_):
+    with pytest.raises(ImageError, match=r"3600\.0 megapixels"):
+        decode(bomb(format_))
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])
+def test_our_limit_holds_not_pillows_global_one(format_, monkeypatch):
+    data = saved(SMOOTH, format_)
+    if format_ != "WEBP":
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert decode_photo(data, "x", max_pixels=24 * 40).size == (40, 24)
+    with pytest.raises(ImageError, match="megapixels"):
+        decode_photo(data, "x", max_pixels=24 * 40 - 1)
+
+
+def test_a_memory_error_is_one_line(monkeypatch):
+    def fail(*args, **kwargs):
+        raise MemoryError
+
+    data = saved(COLOUR, "PNG")
+    monkeypatch.setattr(np, "asarray", fail)
+    with pytest.raises(ImageError, match="not enough memory"):
+        decode(data)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_16_bits_that_two_decoders_read_differently_are_refused(suffix, monkeypatch):
+    pixels = sixteen(3)
+    data = cv2.imencode(suffix, pixels)[1].tobytes()
+    monkeypatch.setattr(cv2, "imdecode", lambda *args: np.roll(pixels, 1, axis=1))
+    with pytest.raises(ImageError, match="disagree"):
+        decode(data)
+
+
+def healthy_files() -> list[bytes]:
+    files = [saved(SMOOTH, format_) for format_ in ("PNG", "JPEG", "WEBP", "TIFF", "BMP")]
+    files += [png_16(sixteen(4), 6), tiff(sixteen(3), photometric="rgb"), saved(COLOUR, "TIFF", compression="tiff_lzw")]
+    files += [saved(Image.new("CMYK", (8, 8)), "JPEG"), saved(Image.fromarray(COLOUR).quantize(9), "PNG", exif=exif(6))]
+    return files
+
+
+HEALTHY = healthy_files()
+
+
+@settings(PATIENT, max_examples=400)
+@given(st.sampled_from(HEALTHY), st.data())
+def test_mutated_files_are_photos_or_one_line(file, data):
+    mutated = bytearray(file)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, min(len(mutated), 400) - 1))
+        mutated[at : at + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+        if not mutated:
+            break
+    try:
+        photo = decode_photo(bytes(mutated), "photo.bin", max_pixels=1_000_000)
+    except ImageError as error:
+        assert "\n" not in str(error) and "photo.bin" in str(error)
+    else:
+        assert photo.rgb.dtype in (np.uint8, np.uint16)
+
+
+# Files ----------------------------------------------------------------------------------------------------------
+
+
+def test_content_decides_not_the_suffix(tmp_path):
+    path = tmp_path / "lies.jpg"
+    path.write_bytes(saved(COLOUR, "PNG"))
+    photo = read_photo(path)
+    assert photo.format == "PNG"
+    assert_pixels(photo, COLOUR)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(ImageError, match=r"missing\.png: No such file"):
+        read_photo(tmp_path / "missing.png")
+    folder = tmp_path / "folder.png"
+    folder.mkdir()
+    with pytest.raises(ImageError, match=r"folder\.png: (is a folder|not a regular file)"):
+        read_photo(folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such pipes")
+def test_a_pipe_does_not_hang(tmp_path):
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    with pytest.raises(ImageError, match="not a regular file"):
+        read_photo(pipe)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names that Windows refuses")
+def test_odd_names(tmp_path):
+    for name in ("new\nline.png", "-o.png", "ünïcödé 日本.png", "x" * 251 + ".png"):
+        path = tmp_path / name
+        path.write_bytes(saved(COLOUR, "PNG"))
+        assert_pixels(read_photo(path), COLOUR)
+        path.write_bytes(b"no")
+        with pytest.raises(ImageError) as caught:
+            read_photo(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_symlink_loop(tmp_path):
+    loop = tmp_path / "loop.png"
+    loop.symlink_to(loop)
+    with pytest.raises(ImageError, match=r"loop\.png"):
+        read_photo(loop)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5000), (5000, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_extreme_shapes(shape, dtype):
+    pixels = RNG.integers(0, 200, (*shape, 3), dtype)
+    for suffix in (".png", ".tiff"):
+        assert_pixels(decode(cv2.imencode(suffix, pixels[..., ::-1])[1].tobytes()), pixels)

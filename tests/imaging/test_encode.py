@@ -1,0 +1,372 @@
+import errno
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from lorair_cli.errors import ImageError
+from lorair_cli.imaging import ifd, jpeg
+from lorair_cli.imaging.decode import decode_photo, read_photo
+from lorair_cli.imaging.encode import WriteOptions, encode_photo, format_for, write_photo
+from lorair_cli.imaging.photo import JpegStyle, Metadata, Photo
+
+# Shared machines stall: time says nothing about these tests.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+RNG = np.random.default_rng(11)
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF>caption \xc3\xbc</rdf:RDF></x:xmpmeta>'
+LOSSLESS = WriteOptions(lossless=True)
+
+
+def exif_block() -> bytes:
+    def text(value: bytes) -> ifd.Field:
+        return ifd.Field(ifd.ASCII, value + b"\0")
+
+    main = {0x010F: text(b"A camera maker"), 0x0112: ifd.Field(ifd.SHORT, struct.pack("<H", 1))}
+    exposure, maker_note = struct.pack("<II", 1, 250), b"maker's own bytes"
+    camera = {0x829A: ifd.Field(ifd.RATIONAL, exposure), 0x927C: ifd.Field(ifd.UNDEFINED, maker_note)}
+    return ifd.exif_block(ifd.Tags("<", main, camera, {1: text(b"N")}, {}))
+
+
+METADATA = Metadata(icc=ICC, exif=exif_block(), xmp=XMP, dpi=(300, 150))
+
+
+def photo(*shape: int, bits: int = 8, alpha: bool = False, grey: bool = False, metadata: Metadata = METADATA) -> Photo:
+    dtype = np.uint16 if bits == 16 else np.uint8
+    height, width = shape or (5, 7)
+    rgb = RNG.integers(0, 2**bits, (height, width, 1 if grey else 3), dtype)
+    rgb = np.repeat(rgb, 3, axis=2) if grey else rgb
+    return Photo(rgb, RNG.integers(0, 2**bits, (height, width), dtype) if alpha else None, grey, metadata=metadata)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def again(source: Photo, format_: str, options: WriteOptions = LOSSLESS) -> Photo:
+    return decode_photo(encode_photo(source, format_, options), "again")
+
+
+def smooth() -> np.ndarray:
+    pixels = np.full((32, 48, 3), 90, np.uint8)
+    pixels[..., 0] = np.linspace(0, 255, 48)
+    return pixels
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("format_", ["PNG", "TIFF"])
+def test_everything_survives(format_, grey, alpha, bits):
+    source = photo(bits=bits, alpha=alpha, grey=grey)
+    result = again(source, format_)
+    assert result.rgb.dtype == source.rgb.dtype
+    assert np.array_equal(result.rgb, source.rgb)
+    assert (result.alpha is None) if not alpha else np.array_equal(result.alpha, source.alpha)
+    # The one exception: 16-bit grey with alpha in a TIFF, which hardly any program reads, becomes RGB with alpha.
+    assert result.grey == (grey and not (format_ == "TIFF" and alpha and bits == 16))
+    assert result.metadata.icc == ICC
+    assert result.metadata.xmp == XMP
+    assert result.metadata.dpi == pytest.approx((300, 150), abs=0.02)
+    assert_same_tags(result.metadata.exif)
+
+
+def assert_same_tags(block: bytes) -> None:
+    tags = Image.Exif()
+    tags.load(block)
+    assert tags[0x010F] == "A camera maker"
+    assert tags.get_ifd(0x8769)[0x829A] == pytest.approx(1 / 250)
+    assert tags.get_ifd(0x8769)[0x927C] == b"maker's own bytes"
+    assert tags.get_ifd(0x8825)[1] == "N"
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP"])
+def test_exif_is_kept_byte_for_byte(format_):
+    metadata = Metadata(exif=exif_block())
+    assert again(photo(metadata=metadata), format_).metadata.exif == exif_block()
+
+
+def test_tiff_tags_stay_the_same_from_the_second_file_on():
+    first = again(photo(), "TIFF")
+    assert again(first, "TIFF").metadata.exif == first.metadata.exif
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_lossless_webp(alpha):
+    source = photo(alpha=alpha)
+    result = again(source, "WEBP")
+    assert np.array_equal(result.rgb, source.rgb)
+    assert (result.alpha is None) if not alpha else np.array_equal(result.alpha, source.alpha)
+    assert (result.metadata.icc, result.metadata.xmp) == (ICC, XMP)
+    assert result.metadata.dpi == pytest.approx((300, 150))
+    assert_same_tags(result.metadata.exif)
+
+
+def test_colours_under_full_transparency_stay():
+    source = photo(alpha=True, metadata=Metadata())
+    source.alpha[:] = 0
+    for format_ in ("PNG", "TIFF", "WEBP"):
+        assert np.array_equal(again(source, format_).rgb, source.rgb)
+
+
+def test_webp_follows_a_webp():
+    lossless = again(photo(), "WEBP")
+    assert again(lossless, "WEBP", WriteOptions()).metadata.lossless
+    assert not again(photo(), "WEBP", WriteOptions()).metadata.lossless
+    assert not again(lossless, "WEBP", WriteOptions(lossless=False)).metadata.lossless
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_jpeg(grey):
+    pixels = np.repeat(smooth()[..., :1], 3, axis=2) if grey else smooth()
+    result = again(Photo(pixels, None, grey, metadata=METADATA), "JPEG")
+    assert np.abs(result.rgb.astype(int) - pixels).max() <= 6
+    assert result.grey == grey
+    assert (result.metadata.icc, result.metadata.xmp, result.metadata.dpi) == (ICC, XMP, (300, 150))
+    assert_same_tags(result.metadata.exif)
+    assert result.metadata.jpeg.subsampling == 0
+
+
+def jpeg_source(**options) -> Photo:
+    buffer = io.BytesIO()
+    Image.fromarray(smooth()).save(buffer, "JPEG", **options)
+    return decode_photo(buffer.getvalue(), "source")
+
+
+@pytest.mark.parametrize(("name", "number"), [("4:4:4", 0), ("4:2:2", 1), ("4:2:0", 2)])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_follows_a_jpeg(name, number, progressive):
+    source = jpeg_source(quality=97, subsampling=name, progressive=progressive)
+    result = again(source, "JPEG", WriteOptions())
+    assert result.metadata.jpeg == source.metadata.jpeg
+    assert result.metadata.jpeg.subsampling == number
+
+
+def test_a_coarse_jpeg_is_not_followed_into_its_blocks():
+    source = jpeg_source(quality=10)
+    expected = jpeg_source(quality=jpeg.COARSEST_QUALITY)
+    assert again(source, "JPEG", WriteOptions()).metadata.jpeg.tables == expected.metadata.jpeg.tables
+
+
+def test_the_users_quality_and_subsampling_win():
+    result = again(jpeg_source(quality=97), "JPEG", WriteOptions(quality=40, subsampling="4:2:2"))
+    assert result.metadata.jpeg == JpegStyle(jpeg_source(quality=40).metadata.jpeg.tables, 1)
+
+
+def test_from_elsewhere_jpeg_has_quality_95_and_full_colour():
+    assert again(photo(), "JPEG").metadata.jpeg == jpeg_source(quality=95, subsampling=0).metadata.jpeg
+
+
+def test_jpeg_keeps_comment_iptc_and_long_xmp():
+    buffer = io.BytesIO()
+    extension = b"http://ns.adobe.com/xmp/extension/\0" + b"x" * 100
+    iptc = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\0"
+    extra = b"".join(
+        marker + struct.pack(">H", len(content) + 2) + content
+        for marker, content in ((b"\xff\xe1", extension), (b"\xff\xed", iptc))
+    )
+    Image.fromarray(smooth()).save(buffer, "JPEG", comment=b"a comment", extra=extra)
+    source = decode_photo(buffer.getvalue(), "source")
+    assert {content for _, content in source.metadata.native} == {b"a comment", iptc, extension}
+    assert set(again(source, "JPEG").metadata.native) == set(source.metadata.native)
+    assert again(source, "PNG").metadata.native == ()
+
+
+def test_png_keeps_texts_and_colour_chunks():
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    pieces = (
+        (b"gAMA", struct.pack(">I", 45455)),
+        (b"tEXt", b"Author\0somebody"),
+        (b"zTXt", b"Long\0\0" + zlib.compress(b"a")),
+    )
+    for bits in (8, 16):
+        data = encode_photo(photo(bits=bits, metadata=Metadata()), "PNG")
+        source = decode_photo(data[:33] + b"".join(chunk(*piece) for piece in pieces) + data[33:], "source")
+        assert source.metadata.native == pieces
+        assert again(source, "PNG").metadata.native == pieces
+        assert again(source.without_metadata(), "PNG").metadata.native == pieces[:1]
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_stripped_photos_hold_nothing_personal(format_):
+    data = encode_photo(photo().without_metadata(), format_, LOSSLESS)
+    assert b"camera maker" not in data and b"caption" not in data
+    metadata = decode_photo(data, "stripped").metadata
+    assert (metadata.icc, metadata.exif, metadata.xmp, metadata.dpi) == (ICC, None, None, None)
+
+
+@pytest.mark.parametrize("format_", ["WEBP", "BMP"])
+def test_16_bits_become_the_nearest_8(format_):
+    source = photo(bits=16, metadata=Metadata())
+    expected = np.floor(source.rgb / 257 + 0.5).astype(np.uint8)
+    assert np.array_equal(again(source, format_).rgb, expected)
+
+
+def test_grey_is_written_grey_even_if_the_network_gave_it_a_tint():
+    source = photo(grey=True)
+    tinted = source.with_rgb(np.clip(source.rgb + np.array([2, 0, -2]), 0, 255).astype(np.uint8))
+    result = again(tinted, "PNG")
+    assert result.grey
+    assert np.abs(result.rgb.astype(int) - source.rgb).max() <= 2
+
+
+def test_bmp():
+    source = photo(metadata=Metadata(dpi=(300, 300)))
+    result = again(source, "BMP")
+    assert np.array_equal(result.rgb, source.rgb)
+    assert result.metadata.dpi == pytest.approx((300, 300), abs=0.02)
+    with pytest.raises(ImageError, match="no room"):
+        encode_photo(photo(), "BMP")
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "BMP"])
+def test_transparency_is_never_dropped(format_):
+    with pytest.raises(ImageError, match="transparency") as caught:
+        encode_photo(photo(alpha=True, metadata=Metadata()), format_)
+    assert "PNG" in caught.value.hint
+    opaque = Photo(smooth(), np.full((32, 48), 255, np.uint8))
+    assert again(opaque, format_).alpha is None
+
+
+@pytest.mark.parametrize(("format_", "side"), [("WEBP", 16384), ("JPEG", 65501)])
+def test_formats_with_a_limit_say_so(format_, side):
+    with pytest.raises(ImageError, match="pixels a side"):
+        encode_photo(Photo(np.zeros((1, side, 3), np.uint8)), format_)
+
+
+@pytest.mark.parametrize("metadata", [Metadata(exif=b"II*\0\x08\0\0\0" + bytes(70000)), Metadata(xmp=b"<x>" * 30000)])
+def test_metadata_too_long_for_jpeg_is_an_error(metadata):
+    with pytest.raises(ImageError, match="JPEG cannot hold"):
+        encode_photo(photo(metadata=metadata), "JPEG")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5000), (5000, 3)])
+@pytest.mark.parametrize("format_", ["PNG", "TIFF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_extreme_shapes(format_, shape, bits):
+    result = again(photo(*shape, bits=bits, metadata=Metadata()), format_)
+    assert result.size == (shape[1], shape[0])
+
+
+@settings(PATIENT, max_examples=60)
+@given(st.integers(1, 200), st.integers(1, 40), st.booleans(), st.booleans(), st.integers(0, 99), st.booleans())
+def test_16_bit_files_are_exact_for_every_size(height, width, alpha, grey, seed, flat):
+    rng = np.random.default_rng(seed)
+    span = 3 if flat else 65536
+    rgb = rng.integers(0, span, (height, width, 3), np.uint16)
+    if grey:
+        rgb[:] = rgb[..., :1]
+    source = Photo(rgb, rng.integers(0, span, (height, width), np.uint16) if alpha else None, grey)
+    for format_ in ("PNG", "TIFF"):
+        result = again(source, format_)
+        assert np.array_equal(result.rgb, rgb)
+        assert source.alpha is None or np.array_equal(result.alpha, source.alpha)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_other_programs_read_our_tiff(order):
+    block = Image.Exif()
+    block.endian = order
+    block[0x010F] = "A camera maker"
+    exif = block.tobytes().removeprefix(b"Exif\0\0")
+    assert exif.startswith(b"II" if order == "<" else b"MM")
+    source = photo(600, 700, bits=16, alpha=True, metadata=Metadata(ICC, exif, XMP, (300, 300)))
+    with tifffile.TiffFile(io.BytesIO(encode_photo(source, "TIFF"))) as file:
+        assert len(file.pages) == 1
+        page = file.pages[0]
+        read = page.asarray()
+        assert page.tags["Make"].value == "A camera maker"
+        assert bytes(page.tags[34675].value) == ICC and bytes(page.tags[700].value) == XMP
+        assert page.tags["XResolution"].value == (3000000, 10000)
+    assert np.array_equal(read[..., :3], source.rgb) and np.array_equal(read[..., 3], source.alpha)
+    eight = Image.open(io.BytesIO(encode_photo(photo(bits=8), "TIFF")))
+    assert eight.info["icc_profile"] == ICC
+    assert eight.info["dpi"] == (300, 150)
+
+
+def test_chunks_of_our_png_are_sound():
+    data, seen = encode_photo(photo(bits=16), "PNG"), []
+    at = 8
+    while at < len(data):
+        size = struct.unpack_from(">I", data, at)[0]
+        body = data[at + 4 : at + 8 + size]
+        assert struct.unpack_from(">I", data, at + 8 + size)[0] == zlib.crc32(body)
+        seen.append(body[:4])
+        at += 12 + size
+    assert seen == [b"IHDR", b"iCCP", b"pHYs", b"eXIf", b"iTXt", b"IDAT", b"IEND"]
+
+
+def test_a_resolution_that_cannot_be_written_is_an_error():
+    with pytest.raises(ImageError, match="PNG cannot hold"):
+        encode_photo(photo(metadata=Metadata(dpi=(1e12, 1e12))), "PNG")
+
+
+# Files ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "JPEG", "webp", "tif", "tiff", "bmp"])
+def test_the_suffix_names_the_format(tmp_path, suffix):
+    path = tmp_path / f"out.{suffix}"
+    write_photo(photo(metadata=Metadata()), path)
+    assert read_photo(path).format == format_for(path)
+    assert names(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("name", ["out", "out.gif", "out.png.exe"])
+def test_unknown_suffixes_are_refused(tmp_path, name):
+    with pytest.raises(ImageError, match="cannot write this format"):
+        write_photo(photo(), tmp_path / name)
+    assert names(tmp_path) == []
+
+
+def test_the_format_can_be_said(tmp_path):
+    write_photo(photo(), tmp_path / "out", format_="PNG")
+    assert read_photo(tmp_path / "out").format == "PNG"
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_a_failing_disk_is_one_line_and_leaves_the_old_photo(tmp_path, monkeypatch, broken):
+    path = tmp_path / "out.png"
+    path.write_bytes(b"old")
+
+    def fail(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, broken, fail)
+    with pytest.raises(ImageError, match=r"out\.png: cannot be written: No space left"):
+        write_photo(photo(), path)
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["out.png"]
+
+
+def test_a_photo_the_format_cannot_hold_leaves_the_old_one(tmp_path):
+    path = tmp_path / "out.jpg"
+    path.write_bytes(b"old")
+    with pytest.raises(ImageError, match=r"out\.jpg: JPEG has no transparency"):
+        write_photo(photo(alpha=True), path)
+    assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("where", ["missing/out.png", "folder.png"])
+def test_places_that_cannot_be_written(tmp_path, where):
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(ImageError, match="cannot be written"):
+        write_photo(photo(), tmp_path / where)
+    assert names(tmp_path) == ["folder.png"]
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_the_same_photo_gives_the_same_bytes(format_):
+    source = photo(40, 40)
+    assert encode_photo(source, format_) == encode_photo(source, format_)

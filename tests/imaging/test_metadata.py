@@ -1,0 +1,121 @@
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
+
+from lorair_cli.imaging.decode import decode_photo
+from lorair_cli.imaging.photo import Photo
+
+PIXELS = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(4, 6, 3)  # 6 wide, 4 high
+
+
+def decoded(format_: str, pixels: np.ndarray = PIXELS, **options) -> Photo:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format_, **options)
+    return decode_photo(buffer.getvalue(), "photo")
+
+
+def exif(orientation: int | None = None, order: str = "<") -> bytes:
+    tags = Image.Exif()
+    tags.endian = order
+    tags[0x0110] = "Model"
+    if orientation is not None:
+        tags[0x0112] = orientation
+    return tags.tobytes()
+
+
+def xmp(orientation: int, written: str = 'tiff:Orientation="{}"') -> bytes:
+    return b"<rdf:Description " + written.format(orientation).encode() + b"/>"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_only_the_orientation_changes_in_exif(order):
+    block = decoded("JPEG", exif=exif(6, order)).metadata.exif
+    assert block == exif(1, order).removeprefix(b"Exif\0\0")
+
+
+def test_exif_with_nothing_to_change_is_kept_byte_for_byte():
+    for block in (exif(), exif(1)):
+        assert decoded("JPEG", exif=block).metadata.exif == block.removeprefix(b"Exif\0\0")
+
+
+def test_exif_from_the_time_before_png_had_it():
+    block = exif(6)
+    text = "\nexif\n" + f"{len(block):8d}\n" + "\n".join(block.hex()[i : i + 72] for i in range(0, 2 * len(block), 72))
+    info = PngInfo()
+    info.add_text("Raw profile type exif", text)
+    info.add_text("Title", "a title")
+    photo = decoded("PNG", pnginfo=info)
+    assert photo.size == (4, 6)
+    assert photo.metadata.exif == exif(1).removeprefix(b"Exif\0\0")
+    assert photo.metadata.native == ((b"tEXt", b"Title\0a title"),)
+
+
+@pytest.mark.parametrize("written", ['tiff:Orientation="{}"', "tiff:Orientation = '{}'", "tiff:Orientation>{}<"])
+def test_xmp_orientation_counts_where_exif_has_none(written):
+    photo = decoded("JPEG", exif=exif(), xmp=xmp(6, written))
+    assert photo.size == (4, 6)
+    assert photo.metadata.xmp == xmp(1, written)
+
+
+def test_exif_orientation_wins_and_both_are_reset():
+    photo = decoded("JPEG", exif=exif(1), xmp=xmp(6))
+    assert photo.size == (6, 4)
+    assert photo.metadata.xmp == xmp(1)
+
+
+@pytest.mark.parametrize(("format_", "options"), [("PNG", {}), ("JPEG", {}), ("TIFF", {}), ("BMP", {})])
+def test_resolution(format_, options):
+    assert decoded(format_, dpi=(300, 150)).metadata.dpi == pytest.approx((300, 150), abs=0.02)
+    assert decoded(format_).metadata.dpi in (None, pytest.approx((96, 96), abs=0.02))
+
+
+def test_resolution_turns_with_the_photo():
+    assert decoded("JPEG", dpi=(300, 150), exif=exif(6)).metadata.dpi == (150, 300)
+
+
+@pytest.mark.parametrize("unit_and_inches", [(2, 1.0), (3, 2.54), (1, None)])
+def test_tiff_resolution_in_its_unit(unit_and_inches):
+    unit, inches = unit_and_inches
+    info = ImageFileDirectory_v2()
+    info[282], info[283], info[296] = IFDRational(100), IFDRational(50), unit
+    expected = None if inches is None else pytest.approx((100 * inches, 50 * inches))
+    assert decoded("TIFF", tiffinfo=info).metadata.dpi == expected
+
+
+@pytest.mark.parametrize("per_metre", [(0, 0), (1, 1), (2**32 - 1, 2**32 - 1)])
+def test_resolution_that_cannot_be(per_metre):
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(buffer, "BMP")
+    data = bytearray(buffer.getvalue())
+    struct.pack_into("<II", data, 38, *per_metre)
+    assert decode_photo(bytes(data), "photo").metadata.dpi is None
+
+
+def test_webp_has_its_resolution_in_exif():
+    tags = Image.Exif()
+    tags[282], tags[283], tags[296] = 300.0, 150.0, 2
+    assert decoded("WEBP", exif=tags.tobytes()).metadata.dpi == pytest.approx((300, 150))
+
+
+def test_tiff_tags_become_exif_without_those_of_the_file_itself():
+    info = ImageFileDirectory_v2()
+    info[315] = "An artist"
+    info[270] = "A description"
+    block = decoded("TIFF", tiffinfo=info, compression="tiff_lzw", dpi=(72, 72)).metadata.exif
+    tags = Image.Exif()
+    tags.load(block)
+    assert dict(tags) == {270: "A description", 315: "An artist"}
+
+
+def test_exif_that_cannot_be_read_is_dropped():
+    assert decoded("JPEG", exif=b"Exif\0\0nonsense").metadata.exif is None
+
+
+def test_a_plain_photo_has_no_metadata():
+    metadata = decoded("PNG").metadata
+    assert (metadata.icc, metadata.exif, metadata.xmp, metadata.dpi, metadata.native) == (None,) * 4 + ((),)

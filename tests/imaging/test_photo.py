@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from lorair_cli.imaging.photo import JpegStyle, Metadata, Photo
+
+
+def test_sizes_and_bits():
+    photo = Photo(np.zeros((2, 5, 3), np.uint16))
+    assert (photo.height, photo.width, photo.size, photo.bits) == (2, 5, (5, 2), 16)
+
+
+def test_new_colours_keep_everything_else():
+    photo = Photo(np.zeros((2, 2, 3), np.uint8), np.ones((2, 2), np.uint8), True, "TIFF", Metadata(b"icc"), ("note",))
+    other = photo.with_rgb(np.full((2, 2, 3), 9, np.uint8))
+    assert (other.rgb == 9).all() and (photo.rgb == 0).all()
+    assert (other.alpha is photo.alpha, other.grey, other.format) == (True, True, "TIFF")
+    assert (other.metadata, other.notes) == (photo.metadata, ("note",))
+
+
+@pytest.mark.parametrize("rgb", [np.zeros((2, 3, 3), np.uint8), np.zeros((2, 2, 3), np.uint16)])
+def test_new_colours_of_another_size_or_depth_are_refused(rgb):
+    with pytest.raises(ValueError, match="in place of"):
+        Photo(np.zeros((2, 2, 3), np.uint8)).with_rgb(rgb)
+
+
+@pytest.mark.parametrize(
+    ("rgb", "alpha"),
+    [
+        (np.zeros((2, 2), np.uint8), None),
+        (np.zeros((0, 2, 3), np.uint8), None),
+        (np.zeros((2, 2, 3), np.float32), None),
+        (np.zeros((2, 2, 3), np.uint8), np.zeros((2, 3), np.uint8)),
+        (np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint16)),
+    ],
+)
+def test_arrays_that_are_no_photo_are_refused(rgb, alpha):
+    with pytest.raises(ValueError):
+        Photo(rgb, alpha)
+
+
+def test_stripping_keeps_colour_and_compression_only():
+    style = JpegStyle(((1,) * 64,), 0)
+    native = ((b"gAMA", b"1234"), (b"tEXt", b"Author\0me"))
+    stripped = Metadata(b"icc", b"exif", b"xmp", (72, 72), native, style, True).stripped()
+    assert stripped == Metadata(icc=b"icc", native=((b"gAMA", b"1234"),), jpeg=style, lossless=True)
+    assert Photo(np.zeros((1, 1, 3), np.uint8), metadata=Metadata(exif=b"x")).without_metadata().metadata == Metadata()
