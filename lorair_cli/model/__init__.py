@@ -1,0 +1,1 @@
+"""Pure torch: blocks, experts, modulator, network, router, encoders and their configs."""

@@ -1,0 +1,90 @@
+"""Mixture of low-rank experts inside a convolution (LoRA-IR, section 3.3, Eq. 3).
+
+W_mixed = W + sum_i w_i * (alpha / r) * view(B_i A_i)
+
+W    (out, in/groups, k, k)
+A_i  (r k, in k)                random at the start
+B_i  (out/groups k, r k)        zero at the start, so that stage 2 begins where stage 1 ended
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lorair_cli.model.config import NetworkConfig
+
+
+class ExpertConv2d(nn.Module):
+    """A convolution that holds ``n`` low-rank experts, or none.
+
+    The mixture is an argument of every call and never kept, so the same call gives the same result in any order.
+    """
+
+    def __init__(
+        self,
+        config: NetworkConfig,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.stride, self.padding, self.groups = stride, padding, groups
+        self.expert_scale = config.expert_scale
+        shape = (out_channels, in_channels // groups, kernel, kernel)
+        self.weight = nn.Parameter(torch.empty(shape))
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.expert_a: nn.Parameter | None = None
+        self.expert_b: nn.Parameter | None = None
+        if config.experts:
+            rank = config.rank * kernel
+            self.expert_a = nn.Parameter(torch.empty(config.experts, rank, in_channels * kernel))
+            self.expert_b = nn.Parameter(torch.empty(config.experts, out_channels // groups * kernel, rank))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Torch's own start for the convolution; A kaiming, B zero for the experts."""
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.weight[0].numel())
+            nn.init.uniform_(self.bias, -bound, bound)
+        if self.expert_a is not None and self.expert_b is not None:
+            # The same as kaiming_uniform_ with a = sqrt(5) on every expert's own matrix.
+            bound = 1 / math.sqrt(self.expert_a.shape[-1])
+            nn.init.uniform_(self.expert_a, -bound, bound)
+            nn.init.zeros_(self.expert_b)
+
+    def mixed_weight(self, mixture: Tensor) -> Tensor:
+        """Weights of the mixtures ``(b, n)``: ``(b, out, in/groups, k, k)``."""
+        if self.expert_a is None or self.expert_b is None:
+            return self.weight.expand(len(mixture), *self.weight.shape)
+        scaled = self.expert_b * self.expert_scale
+        deltas = (scaled @ self.expert_a).view(-1, *self.weight.shape)  # (n, out, in/groups, k, k)
+        return self.weight + torch.einsum("bn,noikl->boikl", mixture.to(deltas.dtype), deltas)
+
+    def forward(self, x: Tensor, mixture: Tensor | None) -> Tensor:
+        """Convolve ``x`` ``(b, in, h, w)``.
+
+        ``mixture`` is None (experts unused), ``(1, n)`` (one mixture for the whole batch) or ``(b, n)``.
+        """
+        if mixture is None or self.expert_a is None:
+            return self._convolve(x, self.weight, self.bias, self.groups)
+        weight = self.mixed_weight(mixture)
+        if len(mixture) == 1:
+            return self._convolve(x, weight[0], self.bias, self.groups)
+        # One group of channels per image: a batch of different mixtures is still a single convolution.
+        b, _, h, w = x.shape
+        bias = None if self.bias is None else self.bias.repeat(b)
+        y = self._convolve(x.reshape(1, -1, h, w), weight.flatten(0, 1), bias, b * self.groups)
+        return y.view(b, -1, *y.shape[2:])
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+        return F.conv2d(x, weight, bias, self.stride, self.padding, groups=groups)

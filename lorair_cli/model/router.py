@@ -1,0 +1,42 @@
+"""Degradation-guided router, DG-Router (LoRA-IR, section 3.1): what is wrong with a photo."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lorair_cli.model.config import RouterConfig
+from lorair_cli.model.encoders import build_encoder
+
+
+class Router(nn.Module):
+    """One downsampled view and M local views in; prior and logits out.
+
+        e_clip = MLP(concat(e_down, mean_M(e_slide)))    logits = head(e_clip)
+
+    ``MLP`` = Linear(2C, C), GELU, Linear(C, C/2), GELU.
+    """
+
+    def __init__(self, config: RouterConfig) -> None:
+        super().__init__()
+        self.config = config
+        c = config.encoder.features
+        self.encoder = build_encoder(config.encoder)
+        self.mlp = nn.Sequential(nn.Linear(2 * c, c), nn.GELU(), nn.Linear(c, c // 2), nn.GELU())
+        self.head = nn.Linear(c // 2, config.classes)
+
+    def features(self, views: Tensor) -> Tensor:
+        """Frozen part: views ``(b, 1 + M, 3, v, v)`` in [0, 1], the downsampled one first, to ``(b, 2C)``."""
+        b, m = views.shape[:2]
+        embedded = self.encoder(views.flatten(0, 1)).unflatten(0, (b, m))  # (b, 1 + M, C)
+        return torch.cat([embedded[:, 0], embedded[:, 1:].mean(1)], dim=-1)
+
+    def prior(self, features: Tensor) -> Tensor:
+        """``(b, 2C)`` to the prior e_clip ``(b, C/2)``."""
+        out: Tensor = self.mlp(features)
+        return out
+
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Views ``(b, 1 + M, 3, v, v)`` in [0, 1] to prior ``(b, C/2)`` and logits ``(b, n)``."""
+        prior = self.prior(self.features(views))
+        return prior, self.head(prior)

@@ -1,0 +1,63 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lorair_cli.model.routing import Routing, mixture_weights
+
+rows = st.integers(1, 10).flatmap(
+    lambda n: st.tuples(
+        st.lists(st.lists(st.floats(-20, 20, width=32), min_size=n, max_size=n), min_size=1, max_size=4),
+        st.integers(1, n),
+    )
+)
+
+
+@given(rows)
+@settings(max_examples=200, deadline=None)
+def test_mixture_weights_are_a_softmax_over_the_k_best(case):
+    logits, k = torch.tensor(case[0]), case[1]
+    mixture = mixture_weights(logits, k)
+    assert mixture.shape == logits.shape and mixture.dtype == torch.float32
+    torch.testing.assert_close(mixture.sum(-1), torch.ones(len(logits)))
+    for row, weights in zip(logits.double(), mixture.double(), strict=True):
+        kept = weights > 0
+        assert kept.sum() == k
+        if k < len(row):
+            assert row[kept].min() >= row[~kept].max()
+        expected = row[kept].exp() / row[kept].exp().sum()
+        torch.testing.assert_close(weights[kept], expected, rtol=1e-4, atol=1e-7)
+
+
+@given(rows, st.floats(-50, 50, width=32))
+@settings(max_examples=50, deadline=None)
+def test_only_differences_between_logits_count(case, shift):
+    logits, k = torch.tensor(case[0]), case[1]
+    spread = logits + torch.arange(logits.shape[-1]) * 100  # no ties, which a shift could break
+    torch.testing.assert_close(mixture_weights(spread + shift, k), mixture_weights(spread, k), rtol=1e-3, atol=1e-4)
+
+
+def test_top_1_is_one_hot_and_top_n_is_the_softmax():
+    logits = torch.tensor([[0.1, 2.0, -1.0]])
+    assert mixture_weights(logits, 1).tolist() == [[0.0, 1.0, 0.0]]
+    torch.testing.assert_close(mixture_weights(logits, 3), logits.softmax(-1))
+
+
+def test_half_precision_logits_give_float32_weights():
+    mixture = mixture_weights(torch.randn(4, 6).bfloat16(), 3)
+    assert mixture.dtype == torch.float32
+    torch.testing.assert_close(mixture.sum(-1), torch.ones(4))
+
+
+@pytest.mark.parametrize("k", [-1, 0, 4])
+def test_k_outside_1_to_n_is_refused(k):
+    with pytest.raises(ValueError, match=f"top-k {k} is outside 1 to 3"):
+        mixture_weights(torch.zeros(3), k)
+
+
+def test_routing_names_the_experts_strongest_first():
+    logits = torch.tensor([0.5, 3.0, -2.0, 1.0])
+    routing = Routing(logits, torch.zeros(2), mixture_weights(logits, 3))
+    assert routing.selected == [1, 3, 0]
+    assert routing.probabilities.sum() == pytest.approx(1)
+    assert routing.probabilities.argmax() == 1 and (routing.probabilities > 0).all()
