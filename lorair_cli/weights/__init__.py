@@ -1,0 +1,1 @@
+"""Where checkpoints lie, how they are written, read and checked."""

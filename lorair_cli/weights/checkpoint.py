@@ -1,0 +1,206 @@
+"""Checkpoint files: safetensors whose metadata carries all that is needed to rebuild the model, and where it came from.
+
+Tensors are named ``network.<key>`` and ``router.<key>``. A checkpoint may lie in several files (a backbone shared by
+all settings, a setting's experts and router head): their tensors are united, and the last file's metadata counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from lorair_cli.errors import WeightsError
+from lorair_cli.imaging.files import atomic_write
+from lorair_cli.model.config import ClipEncoderConfig, CompactEncoderConfig, EncoderConfig, NetworkConfig, RouterConfig
+from lorair_cli.model.network import RestorationNetwork
+from lorair_cli.model.router import Router
+from lorair_cli.tables import build
+
+FORMAT_VERSION = "1"
+METADATA_KEY = "lorair"
+ENCODERS: dict[str, type[EncoderConfig]] = {"compact": CompactEncoderConfig, "clip": ClipEncoderConfig}
+"""What ``kind`` says of a router's encoder."""
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint says about itself."""
+
+    setting: str
+    """Name of the setting, or of somebody's own set of degradations."""
+    scale: str
+    """``compact`` or ``paper``."""
+    degradations: tuple[str, ...]
+    """In the order of the router's logits and of the experts."""
+    network: NetworkConfig
+    router: RouterConfig
+    top_k: int = 1
+    """Experts per photo that training used."""
+    licence: str = "Apache-2.0"
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Data, steps, project version, command: free of paths of the machine that trained it."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in memory: the description and both state dicts."""
+
+    info: CheckpointInfo
+    network: dict[str, Tensor]
+    router: dict[str, Tensor]
+    files: tuple[Path, ...] = ()
+    """Where it was read from, for errors."""
+
+    def build_network(self) -> RestorationNetwork:
+        """The restoration network with these weights, in evaluation mode."""
+        with torch.device("meta"):
+            network = RestorationNetwork(self.info.network)
+        _assign(network, self.network, self._where("network"))
+        return network.eval()
+
+    def build_router(self) -> Router:
+        """The router with these weights, in evaluation mode."""
+        with torch.device("meta"):
+            router = Router(self.info.router)
+        _assign(router, self.router, self._where("router"))
+        return router.eval()
+
+    def _where(self, part: str) -> str:
+        return ": ".join([", ".join(map(str, self.files)), f"the {part}"]) if self.files else f"the {part}"
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        path: the ``.safetensors`` file.
+        checkpoint: what to write; parts may be empty (a shared backbone has no experts).
+        dtype: floating-point type on disk; None keeps each tensor's own.
+
+    Raises:
+        WeightsError: the file cannot be written.
+    """
+    tensors = {f"network.{k}": v for k, v in checkpoint.network.items()}
+    tensors |= {f"router.{k}": v for k, v in checkpoint.router.items()}
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    if dtype is not None:
+        tensors = {k: v.to(dtype) if v.is_floating_point() else v for k, v in tensors.items()}
+    data = save(tensors, {"format": "pt", METADATA_KEY: json.dumps(_info_to_json(checkpoint.info), sort_keys=True)})
+    try:
+        with atomic_write(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be written: {_one_line(error)}") from None
+
+
+def read_info(path: Path) -> CheckpointInfo:
+    """Only the description of a checkpoint file; ``WeightsError`` if it is not one of ours."""
+    with _opened(path) as file:
+        return _info_from_json(path, file.metadata() or {})
+
+
+def load_checkpoint(paths: Sequence[Path]) -> Checkpoint:
+    """Read the files of one checkpoint, everything as float32.
+
+    Raises:
+        WeightsError: a file is missing, damaged, of an unknown format, or repeats another file's tensor.
+        ValueError: there are no paths.
+    """
+    if not paths:
+        raise ValueError("a checkpoint has at least one file")
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "router": {}}
+    for path in paths:
+        info = read_info(path)
+        with _opened(path) as file:
+            for key in file.keys():  # noqa: SIM118  (safe_open is not a mapping)
+                part, _, name = key.partition(".")
+                if part not in parts:
+                    raise WeightsError(f"{path}: tensor {key!r} belongs to neither network nor router")
+                if name in parts[part]:
+                    raise WeightsError(f"{path}: tensor {key!r} is also in another file of this checkpoint")
+                tensor = file.get_tensor(key)
+                parts[part][name] = tensor.float() if tensor.is_floating_point() else tensor
+    return Checkpoint(info, parts["network"], parts["router"], tuple(paths))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file; whatever is wrong with its bytes becomes a ``WeightsError`` that names it."""
+    if not path.is_file():  # a pipe would block for ever
+        raise WeightsError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, UnicodeError) as error:
+        raise WeightsError(
+            f"{path}: not a safetensors file, or damaged: {_one_line(error)}", "fetch or copy the file again"
+        ) from None
+
+
+def _assign(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    """Load ``state`` and name the first key that is missing, left over or of another kind."""
+    expected = module.state_dict()
+    missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    if missing:
+        raise WeightsError(f"{where} lacks the tensor {missing[0]!r}{and_more(missing)}")
+    if extra:
+        raise WeightsError(f"{where} has no place for the tensor {extra[0]!r}{and_more(extra)}")
+    for key, tensor in state.items():
+        found, wanted = (f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in (tensor, expected[key]))
+        if found != wanted:
+            raise WeightsError(f"{where} holds the tensor {key!r} as {found}, expected {wanted}")
+    module.load_state_dict(dict(state), assign=True)
+
+
+def and_more(names: Collection[str]) -> str:
+    """What follows the first of these names in an error."""
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _info_to_json(info: CheckpointInfo) -> dict[str, Any]:
+    raw = asdict(info) | {"format_version": FORMAT_VERSION}
+    raw["router"]["encoder"]["kind"] = next(k for k, v in ENCODERS.items() if isinstance(info.router.encoder, v))
+    return raw
+
+
+def _info_from_json(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
+    if METADATA_KEY not in metadata:
+        raise WeightsError(f"{path}: not a lorair checkpoint (its metadata says nothing about the model)")
+    try:
+        raw = json.loads(metadata[METADATA_KEY])
+        if (version := raw.pop("format_version", None)) != FORMAT_VERSION:
+            raise WeightsError(f"{path}: format {version!r}, this program reads {FORMAT_VERSION!r}", "update lorair")
+        encoder = raw["router"]["encoder"]
+        raw["router"]["encoder"] = build(ENCODERS[encoder.pop("kind")], encoder, "router.encoder")
+        info = build(CheckpointInfo, raw)
+        _check(info)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else _one_line(error)
+        raise WeightsError(f"{path}: its description is damaged: {reason}") from None
+    return info
+
+
+def _check(info: CheckpointInfo) -> None:
+    """``ValueError`` if network, router and degradations do not fit together."""
+    n = len(info.degradations)
+    if info.router.classes != n:
+        raise ValueError(f"{info.router.classes} classes for {n} degradations")
+    if info.network.experts not in (0, n):
+        raise ValueError(f"{info.network.experts} experts for {n} degradations")
+    if info.network.prior_channels != info.router.prior_channels:
+        raise ValueError(f"a prior of {info.router.prior_channels} for a network of {info.network.prior_channels}")
+    if not 1 <= info.top_k <= n:
+        raise ValueError(f"top_k {info.top_k} of {n} experts")

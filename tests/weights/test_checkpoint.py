@@ -1,0 +1,228 @@
+import json
+import os
+import struct
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save
+
+from lorair_cli.errors import WeightsError
+from lorair_cli.model.config import ClipEncoderConfig
+from lorair_cli.weights.checkpoint import Checkpoint, load_checkpoint, read_info, save_checkpoint
+
+
+def split(data):
+    """Header and tensor bytes of a safetensors file."""
+    (length,) = struct.unpack("<Q", data[:8])
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def joined(header, body):
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+@pytest.fixture
+def path(tmp_path, tiny_checkpoint):
+    save_checkpoint(tmp_path / "tiny.safetensors", tiny_checkpoint)
+    return tmp_path / "tiny.safetensors"
+
+
+def refused(path, match):
+    with pytest.raises(WeightsError, match=match) as error:
+        whole = load_checkpoint([path])
+        whole.build_network(), whole.build_router()
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+
+def test_round_trip_in_one_file(path, tiny_checkpoint):
+    read = load_checkpoint([path])
+    assert read.info == tiny_checkpoint.info == read_info(path)
+    for part in ("network", "router"):
+        before, after = getattr(tiny_checkpoint, part), getattr(read, part)
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_models_built_from_a_file_carry_its_weights(path, tiny_checkpoint):
+    read = load_checkpoint([path])
+    network, router = read.build_network(), read.build_router()
+    assert not network.training and not router.training
+    for module, state in ((network, tiny_checkpoint.network), (router, tiny_checkpoint.router)):
+        assert all(torch.equal(value, state[key]) for key, value in module.state_dict().items())
+    prior, logits = router(torch.rand(1, 3, 3, 8, 8))
+    assert network(torch.rand(1, 3, 9, 7), prior, logits.softmax(-1)).isfinite().all()
+
+
+def test_round_trip_in_several_files(tmp_path, tiny_checkpoint):
+    whole = tiny_checkpoint
+    experts = {k: v for k, v in whole.network.items() if "expert_" in k}
+    backbone = {k: v for k, v in whole.network.items() if k not in experts}
+    shared = replace(whole.info, setting="10task")
+    paths = [tmp_path / "base.safetensors", tmp_path / "experts.safetensors"]
+    save_checkpoint(paths[0], Checkpoint(shared, backbone, {}))
+    save_checkpoint(paths[1], Checkpoint(whole.info, experts, whole.router))
+    read = load_checkpoint(paths)
+    assert read.info == whole.info  # the last file's
+    assert read.network.keys() == whole.network.keys()
+    assert all(torch.equal(v, whole.network[k]) for k, v in read.build_network().state_dict().items())
+    with pytest.raises(WeightsError, match=r"base\.safetensors.* lacks the tensor .*expert_a' and \d+ more"):
+        load_checkpoint(paths[:1]).build_network()
+    with pytest.raises(WeightsError, match="is also in another file"):
+        load_checkpoint([*paths, paths[1]])
+
+
+def test_bfloat16_on_disk_halves_the_file(tmp_path, path, tiny_checkpoint):
+    half = tmp_path / "half.safetensors"
+    save_checkpoint(half, tiny_checkpoint, torch.bfloat16)
+    tensors = [v for part in (tiny_checkpoint.network, tiny_checkpoint.router) for v in part.values()]
+    numbers = sum(v.numel() for v in tensors if v.is_floating_point())
+    assert len(path.read_bytes()) - len(half.read_bytes()) == pytest.approx(2 * numbers, rel=0.05)
+    read = load_checkpoint([half])
+    assert all(v.dtype == torch.float32 and torch.equal(v, tiny_checkpoint.network[k]) for k, v in read.network.items())
+
+
+def test_channels_last_and_gpu_like_tensors_are_written_plainly(tmp_path, tiny_checkpoint):
+    state = {
+        k: v.to(memory_format=torch.channels_last) if v.ndim == 4 else v for k, v in tiny_checkpoint.network.items()
+    }
+    save_checkpoint(tmp_path / "x.safetensors", replace(tiny_checkpoint, network=state))
+    read = load_checkpoint([tmp_path / "x.safetensors"])
+    assert all(torch.equal(v, tiny_checkpoint.network[k]) for k, v in read.network.items())
+
+
+def test_saving_into_a_missing_folder_is_one_line(tmp_path, tiny_checkpoint):
+    with pytest.raises(WeightsError, match="cannot be written"):
+        save_checkpoint(tmp_path / "none" / "x.safetensors", tiny_checkpoint)
+
+
+def test_missing_extra_and_wrong_tensors_are_named(tmp_path, tiny_checkpoint):
+    path = tmp_path / "x.safetensors"
+    network, router = tiny_checkpoint.network, tiny_checkpoint.router
+    cases = [
+        (
+            replace(tiny_checkpoint, network={k: v for k, v in network.items() if k != "intro.bias"}),
+            "lacks.*intro.bias",
+        ),
+        (replace(tiny_checkpoint, router={k: v for k, v in router.items() if k != "head.bias"}), "lacks.*head.bias"),
+        (replace(tiny_checkpoint, network=network | {"stranger": torch.zeros(1)}), "no place.*stranger"),
+        (
+            replace(tiny_checkpoint, router=router | {"head.bias": torch.zeros(4)}),
+            r"head.bias.*\(4,\) float32.*\(3,\) float32",
+        ),
+        (replace(tiny_checkpoint, router=router | {"head.bias": torch.zeros(3).int()}), "head.bias.*int32"),
+    ]
+    for checkpoint, message in cases:
+        save_checkpoint(path, checkpoint)
+        refused(path, message)
+
+
+def test_tensors_of_no_part_are_refused(path):
+    header, body = split(path.read_bytes())
+    header["optimizer.step"] = header.pop("network.intro.bias")
+    path.write_bytes(joined(header, body))
+    refused(path, "'optimizer.step' belongs to neither")
+
+
+def test_files_that_are_no_checkpoint_are_refused(tmp_path):
+    path = tmp_path / "x.safetensors"
+    for content, message in [
+        (b"", "not a safetensors file"),
+        (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "not a safetensors file"),
+        (struct.pack("<Q", 2**62) + b"{}", "not a safetensors file"),
+        (b"\xff" * 64, "not a safetensors file"),
+        (save({"a": torch.zeros(1)}), "not a lorair checkpoint"),
+        (save({"a": torch.zeros(1)}, {"format": "pt"}), "not a lorair checkpoint"),
+    ]:
+        path.write_bytes(content)
+        refused(path, message)
+
+
+def test_missing_file_folder_and_pipe_are_refused(tmp_path):
+    pipe = tmp_path / "pipe.safetensors"
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(pipe)
+    for path in (tmp_path / "none.safetensors", tmp_path, pipe):
+        refused(path, "no such file")
+
+
+@given(share=st.floats(0, 0.999))
+@settings(max_examples=30, deadline=None)
+def test_truncated_files_are_refused(tmp_path_factory, tiny_checkpoint, share):
+    path = tmp_path_factory.mktemp("cut") / "x.safetensors"
+    save_checkpoint(path, tiny_checkpoint)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    refused(path, "not a safetensors file, or damaged")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda info: info.pop("format_version"), "format None"),
+        (lambda info: info.update(format_version="2"), "format '2', this program reads '1'.*update"),
+        (lambda info: info.pop("network"), "network is missing"),
+        (lambda info: info.pop("router"), "no 'router'"),
+        (lambda info: info.update(colour="red"), "colour.*not a known field"),
+        (lambda info: info.update(setting=4), "setting is 4"),
+        (lambda info: info.update(degradations="rain"), "degradations is 'rain'"),
+        (lambda info: info.update(degradations=["rain", "haze"]), "3 classes for 2 degradations"),
+        (lambda info: info.update(top_k=0), "top_k 0"),
+        (lambda info: info.update(top_k=4), "top_k 4"),
+        (lambda info: info["network"].update(width="wide"), r"network\.width is 'wide', expected int"),
+        (lambda info: info["network"].update(width=10**9), "width 1000000000 is outside"),
+        (lambda info: info["network"].update(width=True), r"network\.width is True"),
+        (lambda info: info["network"].update(encoder_blocks=[10**9]), "encoder_blocks"),
+        (lambda info: info["network"].update(experts=2), "2 experts for 3 degradations"),
+        (lambda info: info["network"].update(prior_channels=5), "prior of 4 for a network of 5"),
+        (lambda info: info["router"].update(view_mode="round"), "view_mode is 'round'"),
+        (lambda info: info["router"].update(encoder=[]), "description is damaged"),
+        (lambda info: info["router"]["encoder"].update(kind="dino"), "no 'dino'"),
+        (lambda info: info["router"]["encoder"].update(view=10), "view 10 is not a multiple of 4"),
+        (lambda info: info["router"]["encoder"].update(blocks=[1]), "2 widths for 1 stages"),
+    ],
+)
+def test_damaged_descriptions_are_refused(path, change, message):
+    header, body = split(path.read_bytes())
+    info = json.loads(header["__metadata__"]["lorair"])
+    change(info)
+    header["__metadata__"]["lorair"] = json.dumps(info)
+    path.write_bytes(joined(header, body))
+    refused(path, message)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": ' * 5000, "\u2028"])
+def test_descriptions_that_are_no_json_object_are_refused(path, text):
+    header, body = split(path.read_bytes())
+    header["__metadata__"]["lorair"] = text
+    path.write_bytes(joined(header, body))
+    refused(path, "description is damaged")
+
+
+def test_clip_encoder_survives_the_round_trip(tmp_path, tiny_checkpoint):
+    clip = ClipEncoderConfig(view=28, patch=14, width=8, layers=2, head_width=4, mlp_ratio=2.5, features=8)
+    router = replace(tiny_checkpoint.info.router, encoder=clip, view_mode="resize")
+    info = replace(tiny_checkpoint.info, router=router)
+    save_checkpoint(tmp_path / "x.safetensors", Checkpoint(info, {}, {}))
+    assert read_info(tmp_path / "x.safetensors") == info
+
+
+@given(data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_changed_byte_is_harmless_or_one_line(tmp_path_factory, tiny_checkpoint, data):
+    path = tmp_path_factory.mktemp("flip") / "x.safetensors"
+    save_checkpoint(path, tiny_checkpoint)
+    content = bytearray(path.read_bytes())
+    header_end = 8 + struct.unpack("<Q", content[:8])[0]
+    # The header is where a byte can do harm; among the numbers it only changes a number.
+    position = data.draw(st.one_of(st.integers(0, header_end + 8), st.integers(0, len(content) - 1)))
+    content[position] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        whole = load_checkpoint([path])
+        whole.build_network(), whole.build_router()
+    except WeightsError as error:
+        assert "\n" not in str(error) and str(path) in str(error)

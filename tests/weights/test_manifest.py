@@ -1,0 +1,105 @@
+import hashlib
+
+import pytest
+
+from lorair_cli.errors import WeightsError
+from lorair_cli.settings import SETTINGS
+from lorair_cli.weights.manifest import describe_file, manifest_path, read_manifest
+
+SHA = "0123456789abcdef" * 4
+GOOD = f"""
+[compact-3task]
+setting = "3task"
+scale = "compact"
+format = "lorair"
+source = {{ kind = "bundled" }}
+files = [
+  {{ name = "a.safetensors", sha256 = "{SHA}", bytes = 12 }},
+  {{ name = "b.safetensors", sha256 = "", bytes = 0 }},
+]
+licence = "Apache-2.0"
+degradations = ["rain", "haze", "noise"]
+trained_on = "photos"
+"""
+
+
+def parsed(tmp_path, text):
+    path = tmp_path / "weights.toml"
+    path.write_text(text)
+    return read_manifest(path)
+
+
+def test_the_projects_own_manifest_is_sound():
+    entries = read_manifest()
+    assert manifest_path().name == "weights.toml"
+    assert {(e.setting, e.scale) for e in entries.values()} >= {("10task", "compact"), ("4task", "paper")}
+    for name, entry in entries.items():
+        assert name == f"{entry.scale}-{entry.setting}"
+        assert entry.degradations == SETTINGS[entry.setting].degradations
+        assert entry.licence == "Apache-2.0"
+        assert (entry.format == "authors") == (entry.source.kind == "hub")
+    assert len({(e.setting, e.scale) for e in entries.values()}) == len(entries)
+    paper = entries["paper-4task"]
+    assert paper.source.repository == "shallowdream204/LoRA-IR"
+    assert [f.name for f in paper.files] == ["setting1_ir.pth", "setting1_router.pth"]
+
+
+def test_a_table_becomes_an_entry(tmp_path):
+    entry = parsed(tmp_path, GOOD)["compact-3task"]
+    assert (entry.setting, entry.scale, entry.format, entry.source.kind) == ("3task", "compact", "lorair", "bundled")
+    assert [(f.name, f.sha256, f.bytes, f.published) for f in entry.files] == [
+        ("a.safetensors", SHA, 12, True),
+        ("b.safetensors", "", 0, False),
+    ]
+    assert (entry.trained_on, entry.note) == ("photos", "")
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ('scale = "compact"', 'scale = "huge"', r"\[compact-3task\]: scale is 'huge', expected one of compact, paper"),
+        ('scale = "compact"\n', "", r"\[compact-3task\]: scale is missing"),
+        ('licence = "Apache-2.0"', "licence = 3", r"\[compact-3task\]: licence is 3"),
+        ("licence", "license", r"\[compact-3task\]: 'license' is not a known field"),
+        ('setting = "3task"', 'setting = "6task"', r"\[compact-3task\]: setting '6task'"),
+        ('"haze", "noise"', '"noise", "haze"', r"\[compact-3task\]: degradations"),
+        ("bytes = 12", 'bytes = "12"', r"\[compact-3task\]: files\[0\]\.bytes is '12'"),
+        ("bytes = 12", "bytes = 0", r"\[compact-3task\]: bytes and sha256 of a\.safetensors"),
+        ("bytes = 12", "bytes = -12", r"\[compact-3task\]: bytes and sha256 of a\.safetensors"),
+        (SHA, SHA[1:], r"\[compact-3task\]: sha256 of a\.safetensors"),
+        (SHA, SHA.upper(), r"\[compact-3task\]: sha256 of a\.safetensors"),
+        ("a.safetensors", "../a.safetensors", r"\[compact-3task\]: name '\.\./a\.safetensors'"),
+        ("a.safetensors", "c:\\\\a.safetensors", r"\[compact-3task\]: name 'c:"),
+        ("a.safetensors", "..", r"\[compact-3task\]: name '\.\.'"),
+        ('kind = "bundled"', 'kind = "hub"', r"\[compact-3task\]: source has a repository"),
+        ('kind = "bundled"', 'kind = "bundled", revision = "main", repository = "a/b"', "source has a repository"),
+        ('source = { kind = "bundled" }', "source = 3", r"\[compact-3task\]: source is not a table"),
+        ("[compact-3task]", "compact-3task = 3\n[other]", r"\[compact-3task\]: the description is not a table"),
+        ('scale = "compact"', "scale = ", r"not valid TOML.*line 4"),
+    ],
+)
+def test_errors_name_table_and_field(tmp_path, old, new, message):
+    assert old in GOOD
+    with pytest.raises(WeightsError, match=message) as error:
+        parsed(tmp_path, GOOD.replace(old, new, 1))
+    assert "\n" not in str(error.value) and "weights.toml" in str(error.value)
+
+
+def test_a_table_without_files_is_refused(tmp_path):
+    start, end = GOOD.index("files"), GOOD.index("licence")
+    with pytest.raises(WeightsError, match="files is empty"):
+        parsed(tmp_path, GOOD[:start] + "files = []\n" + GOOD[end:])
+
+
+def test_a_missing_manifest_is_one_line(tmp_path):
+    with pytest.raises(WeightsError, match="cannot be read"):
+        read_manifest(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("size", [1, 5, (1 << 20) + 7])
+def test_describe_file(tmp_path, size):
+    path = tmp_path / "a.safetensors"
+    content = bytes(i % 251 for i in range(1000)) * (size // 1000) + b"z" * (size % 1000)
+    path.write_bytes(content)
+    file = describe_file(path)
+    assert (file.name, file.sha256, file.bytes) == ("a.safetensors", hashlib.sha256(content).hexdigest(), size)
