@@ -38,8 +38,8 @@ def locate(setting: str, scale: str, *, manifest: Manifest | None = None, bundle
         raise WeightsError(
             f"the {scale} weights of setting {setting} are at {entry.source.repository} on the hub, "
             "and this version does not download yet",
-            f"fetch {' and '.join(f.name for f in entry.files)}, join them with lorair_cli.weights.authors.convert_authors, "
-            "save the checkpoint and name it with --weights",
+            f"fetch {' and '.join(f.name for f in entry.files)}, join them with "
+            "lorair_cli.weights.authors.convert_authors, and name the saved checkpoint with --weights",
         )
     return [_bundled_file(entry, file, bundled) for file in entry.files]
 

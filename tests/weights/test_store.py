@@ -97,7 +97,7 @@ def test_a_file_that_is_not_pinned_yet_is_said_so(tmp_path):
 
 
 def test_paper_weights_of_setting_1_are_not_downloaded_yet():
-    with pytest.raises(WeightsError, match=r"shallowdream204/LoRA-IR.*setting1_ir\.pth.*lorair restore --weights FILE"):
+    with pytest.raises(WeightsError, match=r"shallowdream204/LoRA-IR.*setting1_ir\.pth.*convert_authors.*--weights"):
         locate("4task", "paper")
 
 
