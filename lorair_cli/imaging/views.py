@@ -51,7 +51,7 @@ def native_views(rgb: Pixels, view: int, limit: int | None = None, rng: np.rando
         ``(1 + M, view, view, 3)`` uint8, the downsampled view first.
     """
     whole = np.asarray(Image.fromarray(rgb).resize((view, view), Image.Resampling.BICUBIC))
-    rgb = _mirrored_to(rgb, view)
+    rgb = mirrored_to(rgb, view)
     h, w = rgb.shape[:2]
     if limit is None:
         corners = [(y, x) for y in _even(h, view) for x in _even(w, view)]
@@ -70,9 +70,9 @@ def _even(length: int, view: int) -> list[int]:
     )
 
 
-def _mirrored_to(rgb: Pixels, view: int) -> Pixels:
+def mirrored_to(rgb: Pixels, side: int) -> Pixels:
+    """``rgb`` ``(h, w, 3)`` with each side that is shorter than ``side`` mirrored up to it; enlarging would blur it."""
     h, w = rgb.shape[:2]
-    rows, columns = max(view - h, 0), max(view - w, 0)
-    if not rows and not columns:
+    if h >= side and w >= side:
         return rgb
-    return np.pad(rgb, ((0, rows), (0, columns), (0, 0)), mode="symmetric")
+    return np.pad(rgb, ((0, max(side - h, 0)), (0, max(side - w, 0)), (0, 0)), mode="symmetric")

@@ -66,9 +66,10 @@ class ExpertConv2d(nn.Module):
         """Weights of the mixtures ``(b, n)``: ``(b, out, in/groups, k, k)``."""
         if self.expert_a is None or self.expert_b is None:
             return self.weight.expand(len(mixture), *self.weight.shape)
-        scaled = self.expert_b * self.expert_scale
-        deltas = (scaled @ self.expert_a).view(-1, *self.weight.shape)  # (n, out, in/groups, k, k)
-        return self.weight + torch.einsum("bn,noikl->boikl", mixture.to(deltas.dtype), deltas)
+        # sum_i w_i B_i A_i as one product over all ranks: the experts' own deltas never exist in memory.
+        b = self.expert_b * (self.expert_scale * mixture.to(self.expert_b.dtype))[:, :, None, None]
+        delta = b.transpose(1, 2).flatten(2) @ self.expert_a.flatten(0, 1)  # (b, out/groups k, n r k) @ (n r k, in k)
+        return self.weight + delta.view(-1, *self.weight.shape)
 
     def forward(self, x: Tensor, mixture: Tensor | None) -> Tensor:
         """Convolve ``x`` ``(b, in, h, w)``.

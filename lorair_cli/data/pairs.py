@@ -1,0 +1,167 @@
+"""Training pairs made on the fly: a clean photo, one degradation, the router's views and some patches.
+
+Every sample is a pure function of the seed and its index, so a run that is stopped and resumed sees the same data.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lorair_cli.data.clean import CleanPhotos
+from lorair_cli.data.synthesis import degrade
+from lorair_cli.errors import TrainingError
+from lorair_cli.imaging.views import mirrored_to, native_views
+from lorair_cli.settings import TEN_DEGRADATIONS, Setting
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How samples are drawn."""
+
+    photo_sides: tuple[int, int] = (256, 384)
+    """Smallest and largest side in pixels of the photo cut from a clean one: it is degraded and routed as a whole. A
+    clean photo with a shorter side gives all of that side."""
+    smallest_scale: float = 0.5
+    """A clean photo may be shrunk to this before cutting: sharper detail, other object sizes."""
+    patches: int = 2
+    """Patches cut from each photo; 0 for the router, which needs none."""
+    patch: int = 128
+    """Side of a patch in pixels."""
+    local_views: int = 4
+    """Windows of native resolution that the router sees in training."""
+    untouched: float = 0.05
+    """Share of photos left as they are: a good photo must come out unharmed."""
+    ratios: dict[str, float] = field(default_factory=dict)
+    """Weight of a degradation among the others; 1 where not given (the paper draws 1:1)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn: ``ValueError`` names the field."""
+        low, high = self.photo_sides
+        if not 1 <= low <= high:
+            raise ValueError(f"photo_sides {low} to {high} is no range of sides")
+        if self.patches < 0 or self.patch < 1 or self.local_views < 1:
+            raise ValueError("patches must be at least 0, patch and local_views at least 1")
+        if self.patches and low < self.patch:
+            raise ValueError(f"photo_sides begin at {low}, below the patch of {self.patch}")
+        if not 0 < self.smallest_scale <= 1:
+            raise ValueError(f"smallest_scale {self.smallest_scale} is outside 0 to 1")
+        if not 0 <= self.untouched <= 1:
+            raise ValueError(f"untouched {self.untouched} is outside 0 to 1")
+        for name, weight in self.ratios.items():
+            if name not in TEN_DEGRADATIONS:
+                raise ValueError(f"ratios.{name} is not a known degradation")
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+                raise ValueError(f"ratios.{name} is {weight!r}, expected a weight of 0 or more")
+
+
+class Sample(NamedTuple):
+    """One degraded photo; a batch of them has a leading dimension b."""
+
+    views: Tensor
+    """``(1 + M, 3, v, v)`` uint8."""
+    label: Tensor
+    """Index of the degradation in the setting."""
+    strength: Tensor
+    """Strength of the degradation in [0, 1]; 0 for an untouched photo."""
+    lq: Tensor
+    """``(patches, 3, p, p)`` uint8."""
+    gt: Tensor
+    """``(patches, 3, p, p)`` uint8."""
+
+
+class SyntheticPairs(Dataset[Sample]):
+    """An endless stream of samples, indexed from 0.
+
+    Args:
+        clean: where ground truth comes from.
+        setting: the degradations to draw, and their labels.
+        sampling: how.
+        view: side of the router's views in pixels.
+        seed: 0 or more; another seed is another stream.
+
+    Raises:
+        TrainingError: the ratios leave the setting without any degradation.
+    """
+
+    def __init__(self, clean: CleanPhotos, setting: Setting, sampling: Sampling, view: int, seed: int) -> None:
+        self.clean, self.setting, self.sampling, self.view, self.seed = clean, setting, sampling, view, seed
+        weights = np.array([sampling.ratios.get(name, 1.0) for name in setting.degradations])
+        if not weights.any():
+            raise TrainingError(f"the ratios leave no degradation of setting {setting.name}")
+        self.probabilities = weights / weights.sum()
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample ``index``; ``TrainingError`` that names the file if its photo cannot be read."""
+        s, rng = self.sampling, np.random.default_rng((self.seed, index))
+        label = int(rng.choice(len(self.probabilities), p=self.probabilities))
+        gt = self._cut(self.clean.read(int(rng.integers(len(self.clean)))), rng)
+        strength = 0.0 if rng.uniform() < s.untouched else float(rng.uniform())
+        lq = gt
+        if strength > 0:
+            lq = quantised(degrade(to_unit(gt), self.setting.degradations[label], rng, strength))
+        views = native_views(lq, self.view, s.local_views, rng)
+        corners = [
+            (int(rng.integers(gt.shape[0] - s.patch + 1)), int(rng.integers(gt.shape[1] - s.patch + 1)))
+            for _ in range(s.patches)
+        ]
+        return Sample(
+            chw(views),
+            torch.tensor(label),
+            torch.tensor(strength, dtype=torch.float32),
+            self._patches(lq, corners),
+            self._patches(gt, corners),
+        )
+
+    def _cut(self, photo: Pixels, rng: np.random.Generator) -> Pixels:
+        """A randomly shrunk, placed, mirrored and turned part of a clean photo."""
+        low, high = self.sampling.photo_sides
+        photo = mirrored_to(photo, self.sampling.patch)
+        h, w = photo.shape[:2]
+        height, width = (min(int(rng.integers(low, high + 1)), side) for side in (h, w))
+        smallest = min(max(self.sampling.smallest_scale, height / h, width / w), 1.0)
+        scale = float(rng.uniform(smallest, 1.0))
+        if scale < 1:
+            size = (max(round(w * scale), width), max(round(h * scale), height))
+            photo = cast(Pixels, cv2.resize(photo, size, interpolation=cv2.INTER_AREA))
+        y, x = int(rng.integers(photo.shape[0] - height + 1)), int(rng.integers(photo.shape[1] - width + 1))
+        photo = photo[y : y + height, x : x + width]
+        if rng.uniform() < 0.5:
+            photo = photo[:, ::-1]
+        # Gravity matters to haze, rain and drops, so full turns are rare.
+        if rng.uniform() < 0.25:
+            photo = np.rot90(photo, int(rng.integers(1, 4)))
+        return np.ascontiguousarray(photo)
+
+    def _patches(self, photo: Pixels, corners: list[tuple[int, int]]) -> Tensor:
+        p = self.sampling.patch
+        if not corners:
+            return torch.empty(0, 3, p, p, dtype=torch.uint8)
+        return chw(np.stack([photo[y : y + p, x : x + p] for y, x in corners]))
+
+
+def to_unit(rgb: Pixels) -> npt.NDArray[np.float32]:
+    """8-bit pixels to float32 in [0, 1]."""
+    unit = rgb.astype(np.float32)
+    unit /= np.float32(255)
+    return unit
+
+
+def quantised(image: npt.NDArray[np.float32]) -> Pixels:
+    """Float pixels in [0, 1] to the nearest of 256 levels: what a photo file can hold."""
+    return (image * 255 + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def chw(images: Pixels) -> Tensor:
+    """``(m, h, w, 3)`` to a tensor ``(m, 3, h, w)``."""
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))

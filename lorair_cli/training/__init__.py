@@ -1,0 +1,1 @@
+"""Router, stage 1 and stage 2 on Accelerate."""

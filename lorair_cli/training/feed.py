@@ -1,0 +1,71 @@
+"""Batches in a fixed order, made by worker processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import cv2
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from lorair_cli.data.pairs import Sample
+from lorair_cli.errors import TrainingError
+from lorair_cli.training.signals import leave_signals_to_the_main_process
+
+PREFETCH = 4
+"""Batches that each worker makes ahead."""
+
+
+class Batches(Dataset["Sample | TrainingError"]):
+    """Whole batches, indexed by step: the data of a step does not depend on who makes it, or when."""
+
+    def __init__(self, samples: Dataset[Sample], photos: int) -> None:
+        self.samples, self.photos = samples, photos
+
+    def __getitem__(self, step: int) -> Sample | TrainingError:
+        """The samples of ``step``, each field with a leading dimension ``photos``; or why there are none.
+
+        The error is returned: raised in a worker, it would arrive as a traceback in place of its one line.
+        """
+        try:
+            samples = [self.samples[i] for i in range(step * self.photos, (step + 1) * self.photos)]
+        except TrainingError as error:
+            return error
+        return Sample(*(torch.stack(field) for field in zip(*samples, strict=True)))
+
+
+def feed(batches: Batches, steps: range, workers: int, device: torch.device) -> Generator[Sample, None, None]:
+    """The batches of ``steps``, in order, on ``device``.
+
+    Args:
+        batches: what to make.
+        steps: which; may be far longer than anybody will ask for.
+        workers: processes that make them; with 0 the caller's process does.
+        device: where the network is.
+
+    Raises:
+        TrainingError: a photo cannot be read; it is named.
+    """
+    loader: DataLoader[Sample | TrainingError] = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=steps,  # type: ignore[arg-type]  # any sized iterable of indices will do
+        num_workers=workers,
+        worker_init_fn=_start_worker,
+        prefetch_factor=PREFETCH if workers else None,
+        pin_memory=device.type == "cuda",
+    )
+    for batch in loader:
+        if isinstance(batch, TrainingError):
+            raise batch
+        yield Sample(*(field.to(device, non_blocking=True) for field in batch))
+
+
+def _start_worker(worker: int) -> None:
+    """The cores belong to the network; a worker that spreads over them, or pushes it off one, only slows it."""
+    if hasattr(os, "nice"):
+        os.nice(5)
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    leave_signals_to_the_main_process()

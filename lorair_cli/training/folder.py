@@ -1,0 +1,135 @@
+"""The folder of a run: what lies where, whose run it is, and its log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from lorair_cli.errors import TrainingError, UsageError
+from lorair_cli.imaging.files import atomic_write
+from lorair_cli.training.recipe import Recipe, Stage, as_toml, differences, read_recipe
+from lorair_cli.training.reporting import Every, Reporter, progress_line
+
+LOG_SECONDS = 60.0
+"""Time between two lines of progress in the log."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's files: ``recipe.toml``, ``run.json``, ``log.txt``, and for each stage its state, then its result."""
+
+    path: Path
+
+    def result(self, stage: Stage) -> Path:
+        """The checkpoint that a stage ends with."""
+        return self.path / f"{stage}.safetensors"
+
+    def state(self, stage: Stage) -> Path:
+        """What a stage resumes from; gone when the result is there."""
+        return self.path / f"{stage}.state"
+
+    def claim(self, recipe: Recipe, setting: str, start_from: str | None) -> None:
+        """Make the folder and write down whose run it holds, or see that it holds this very run.
+
+        Args:
+            recipe: the resolved recipe, kept as ``recipe.toml``: a file that ``--recipe`` takes.
+            setting: name of the setting.
+            start_from: name of the checkpoint that the run starts from, if any.
+
+        Raises:
+            TrainingError: the folder holds a run of another recipe, setting or start, or cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(f"{self.path}: cannot be a run's folder: {error.strerror}") from error
+        facts = {"setting": setting, "start_from": start_from}
+        recipe_file, facts_file = self.path / "recipe.toml", self.path / "run.json"
+        if facts_file.is_file():
+            self._compare(facts, _read_facts(facts_file))
+        if recipe_file.is_file():
+            self._compare_recipe(recipe, recipe_file)
+        else:
+            self._write(recipe_file, as_toml(recipe))
+        if not facts_file.is_file():
+            self._write(facts_file, json.dumps(facts, indent=2) + "\n")
+
+    def log(self, reporter: Reporter) -> Reporter:
+        """``reporter``, with everything written to ``log.txt`` as well."""
+        return LogFile(self.path / "log.txt", reporter)
+
+    def _compare(self, asked: dict[str, str | None], held: dict[str, str | None]) -> None:
+        for name, value in asked.items():
+            if held.get(name) != value:
+                raise self._other_run(f"{name} {held.get(name) or 'nothing'}, not {value or 'nothing'}")
+
+    def _compare_recipe(self, recipe: Recipe, file: Path) -> None:
+        try:
+            held = read_recipe(file)
+        except UsageError as error:
+            raise TrainingError(f"{self.path}: holds a run whose {error.message}") from error
+        if others := differences(held, recipe):
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            raise self._other_run(f"another recipe: {others[0]} differs{more}")
+
+    def _other_run(self, what: str) -> TrainingError:
+        return TrainingError(f"{self.path}: holds a run with {what}", "name another folder with --out")
+
+    def _write(self, file: Path, text: str) -> None:
+        with written(file) as out:
+            out.write(text.encode())
+
+
+@contextmanager
+def written(file: Path) -> Iterator[BinaryIO]:
+    """:func:`atomic_write` for a run's files.
+
+    Raises:
+        TrainingError: the disk is full or the folder cannot be written; what was there before stays as it is.
+    """
+    try:
+        with atomic_write(file) as out:
+            yield out
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise TrainingError(f"{file}: cannot be written: {reason}", "what was saved before is intact") from error
+
+
+class LogFile:
+    """A reporter that appends dated plain lines to a file and passes everything on."""
+
+    def __init__(self, path: Path, reporter: Reporter) -> None:
+        self.path, self.reporter = path, reporter
+        self._due = Every(LOG_SECONDS)
+
+    def line(self, text: str) -> None:
+        """A line for the log."""
+        self._append(text)
+        self.reporter.line(text)
+
+    def progress(self, stage: str, done: float, loss: float, rate: float, seconds_left: float) -> None:
+        """Progress: passed on each time, logged now and then."""
+        if self._due():
+            self._append(progress_line(stage, done, loss, rate, seconds_left))
+        self.reporter.progress(stage, done, loss, rate, seconds_left)
+
+    def _append(self, text: str) -> None:
+        stamp = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
+        # A log is not worth a run: on a full disk the next state will say so.
+        with suppress(OSError), self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(f"{stamp} {line}\n" for line in text.splitlines()))
+
+
+def _read_facts(file: Path) -> dict[str, str | None]:
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{file}: cannot be read: {error}") from error
+    if not isinstance(facts, dict):
+        raise TrainingError(f"{file}: does not describe a run")
+    return facts

@@ -1,0 +1,130 @@
+"""Where a stage's weights start: at the stage before, at another checkpoint's tensors, or at random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lorair_cli.errors import TrainingError
+from lorair_cli.model.config import NetworkConfig, RouterConfig
+from lorair_cli.model.network import RestorationNetwork
+from lorair_cli.model.router import Router
+from lorair_cli.settings import Setting
+from lorair_cli.training.folder import RunFolder
+from lorair_cli.training.recipe import STAGES, Recipe, Stage
+from lorair_cli.training.reporting import Reporter
+from lorair_cli.weights.checkpoint import Checkpoint, load_checkpoint
+
+EXPERTS = ("expert_a", "expert_b")
+"""How the names of experts' tensors end."""
+HEAD = "head."
+"""How the names of the router's last layer begin: it speaks of the setting's degradations, as the experts do."""
+
+
+@dataclass(frozen=True)
+class Origins:
+    """The checkpoints that a stage can start from."""
+
+    folder: RunFolder
+    recipe: Recipe
+    setting: Setting
+    start: Checkpoint | None = None
+    """Somebody's landed weights: every stage begins with those of its tensors that fit."""
+
+    def earlier(self, stage: Stage) -> Iterator[Checkpoint]:
+        """What lies before ``stage``, latest first: results of the run's earlier stages, then the start."""
+        for before in reversed(STAGES[: STAGES.index(stage)]):
+            if self.folder.result(before).is_file():
+                yield load_checkpoint([self.folder.result(before)])
+        if self.start is not None:
+            yield self.start
+
+    def router(self, stage: Stage, reporter: Reporter) -> Router:
+        """The router that ``stage`` trains or works with.
+
+        Raises:
+            TrainingError: there is none yet, it is of another setting or recipe, or nothing of the start fits.
+        """
+        config = RouterConfig(self.recipe.encoder, len(self.setting.degradations), "native")
+        if stage == "router":
+            router = Router(config)
+            if self.start is not None:
+                self._overlay(router, self._of_this_setting(self.start, self.start.router), reporter, stage)
+            return router
+        source = next((c for c in self.earlier(stage) if c.router), None)
+        if source is None:
+            raise self._nothing_before(stage, "a router", "router")
+        if source.info.degradations != self.setting.degradations:
+            raise TrainingError(
+                f"{stage}: the router knows {', '.join(source.info.degradations)}, not what setting "
+                f"{self.setting.name} asks for",
+                "run the router stage for this setting first",
+            )
+        if source.info.router != config:
+            raise TrainingError(f"{stage}: the router's encoder is not the recipe's", "run the router stage first")
+        return source.build_router()
+
+    def network(self, stage: Stage, reporter: Reporter) -> RestorationNetwork:
+        """The network that ``stage`` trains, in channels_last, with what it does not train frozen.
+
+        Raises:
+            TrainingError: stage 2 has no network to start from, it is of another size, or nothing of the start fits.
+        """
+        if stage == "pretrain":
+            network = RestorationNetwork(self.recipe.network)
+            if self.start is not None:
+                self._overlay(network, self.start.network, reporter, stage)
+        else:
+            network = RestorationNetwork(replace(self.recipe.network, experts=len(self.setting.degradations)))
+            self._begin_stage_2(network, reporter)
+        return network.to(memory_format=torch.channels_last)
+
+    def history(self, stage: Stage) -> list[dict[str, Any]]:
+        """What the stages before ``stage`` told about themselves."""
+        return next((list(c.info.provenance.get("stages", [])) for c in self.earlier(stage)), [])
+
+    def _begin_stage_2(self, network: RestorationNetwork, reporter: Reporter) -> None:
+        """Stage 1's weights, new experts (or the start's, where they are of the same degradations and rank)."""
+        source = next((c for c in self.earlier("finetune") if c.network), None)
+        if source is None:
+            raise self._nothing_before("finetune", "a network", "pretrain")
+        if _plain(source.info.network) != _plain(self.recipe.network):
+            raise TrainingError("finetune: the network of stage 1 is not of the recipe's size")
+        network.load_state_dict({k: v for k, v in source.network.items() if not k.endswith(EXPERTS)}, strict=False)
+        if self.start is not None:
+            experts = {k: v for k, v in self.start.network.items() if k.endswith(EXPERTS)}
+            if experts := self._of_this_setting(self.start, experts):
+                self._overlay(network, experts, reporter, "finetune")
+        if self.recipe.finetune.trains == "experts":
+            for name, parameter in network.named_parameters():
+                parameter.requires_grad = name.endswith(EXPERTS)
+
+    def _of_this_setting(self, start: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``tensors`` without those that speak of degradations, unless they are the setting's in the same order."""
+        if start.info.degradations == self.setting.degradations:
+            return dict(tensors)
+        return {k: v for k, v in tensors.items() if not (k.startswith(HEAD) or k.endswith(EXPERTS))}
+
+    def _overlay(self, module: nn.Module, tensors: Mapping[str, Tensor], reporter: Reporter, stage: Stage) -> None:
+        """Copy the tensors whose name and shape fit; ``TrainingError`` if there are none."""
+        own = module.state_dict()
+        fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
+        if not fitting:
+            raise TrainingError(f"{stage}: nothing of the checkpoint to start from fits the recipe")
+        module.load_state_dict(fitting, strict=False)
+        reporter.line(f"{stage}: {len(fitting)} of {len(own)} tensors come from the checkpoint to start from")
+
+    def _nothing_before(self, stage: Stage, what: str, missing: Stage) -> TrainingError:
+        return TrainingError(
+            f"{stage} needs {what}: {self.folder.path} holds no {self.folder.result(missing).name}",
+            f"run --stage {missing} first, or all of them",
+        )
+
+
+def _plain(config: NetworkConfig) -> NetworkConfig:
+    """What decides the sizes of stage 1's weights."""
+    return replace(config, experts=0, rank=1)

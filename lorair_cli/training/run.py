@@ -1,0 +1,185 @@
+"""A training run: the stages in order, each starting where the last ended, in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+import lorair_cli
+from lorair_cli.data.clean import CleanPhotos
+from lorair_cli.data.pairs import SyntheticPairs
+from lorair_cli.errors import UsageError
+from lorair_cli.model.network import RestorationNetwork, parameter_count
+from lorair_cli.model.router import Router
+from lorair_cli.settings import Setting
+from lorair_cli.training.engine import StageRun
+from lorair_cli.training.folder import RunFolder
+from lorair_cli.training.objectives import Objective, RestorationObjective, RouterObjective, RouterTrainee
+from lorair_cli.training.origins import Origins
+from lorair_cli.training.recipe import STAGES, Recipe, Stage
+from lorair_cli.training.reporting import Reporter
+from lorair_cli.training.state import Clock
+from lorair_cli.training.validation import Score, Validation, as_table
+from lorair_cli.weights.checkpoint import Checkpoint, CheckpointInfo, load_checkpoint, save_checkpoint
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What ``lorair train`` was asked to do."""
+
+    setting: Setting
+    recipe: Recipe
+    clean: CleanPhotos
+    valid: CleanPhotos | None
+    folder: Path
+    """Where states, results and the log go; see ``RunFolder``."""
+    minutes: float | None
+    """For all the stages of a call together, shared among them as the recipe says; None runs the recipe's steps."""
+    data_note: str
+    """What the checkpoint's metadata says about the data and its licences."""
+    command: str
+    """What the checkpoint's metadata says about how it was made; free of paths."""
+    workers: int = 1
+    """Processes that make samples."""
+    start_from: Path | None = None
+    """A checkpoint whose tensors the stages begin with, where they fit."""
+    licence: str = "Apache-2.0"
+    """Of the weights, for their metadata."""
+
+    def run(self, stages: Sequence[Stage], accelerator: Accelerator, reporter: Reporter) -> Path | None:
+        """Run the stages that have no result yet; the last result's file, or None when stopped before the end.
+
+        Raises:
+            UsageError: the recipe's top-k is more than the setting has degradations.
+            TrainingError: the folder holds another run, a stage has nothing to start from, or training cannot go on.
+            WeightsError: a checkpoint cannot be read or written.
+        """
+        if self.recipe.top_k > len(self.setting.degradations):
+            raise UsageError(f"top_k {self.recipe.top_k} is more than setting {self.setting.name} has experts")
+        files = RunFolder(self.folder)
+        files.claim(self.recipe, self.setting.name, None if self.start_from is None else self.start_from.name)
+        reporter = files.log(reporter)
+        start = None if self.start_from is None else load_checkpoint([self.start_from])
+        origins = Origins(files, self.recipe, self.setting, start)
+        validation = None
+        if self.valid is not None and not all(files.result(stage).is_file() for stage in stages):
+            validation = Validation(self.valid, self.setting, self.recipe.encoder.view)
+        shares = sum(self.recipe.stage(stage).share for stage in stages)
+        for stage in stages:
+            if files.result(stage).is_file():
+                reporter.line(f"{stage}: {files.result(stage).name} is there already")
+                continue
+            minutes = None if self.minutes is None else self.minutes * self.recipe.stage(stage).share / shares
+            checkpoint = self._train(stage, minutes, origins, validation, accelerator, reporter)
+            accelerator.free_memory()
+            if checkpoint is None:
+                return None
+            save_checkpoint(files.result(stage), checkpoint)
+            files.state(stage).unlink(missing_ok=True)
+            reporter.line(f"{stage}: wrote {files.result(stage).name}")
+        return files.result(stages[-1])
+
+    def _train(
+        self,
+        stage: Stage,
+        minutes: float | None,
+        origins: Origins,
+        validation: Validation | None,
+        accelerator: Accelerator,
+        reporter: Reporter,
+    ) -> Checkpoint | None:
+        recipe = self.recipe.stage(stage)
+        torch.manual_seed(self.recipe.seed)  # a resumed stage builds the same network before it loads its state
+        router = origins.router(stage, reporter)
+        network = None if stage == "router" else origins.network(stage, reporter)
+        objective = self._objective(router, network, recipe.loss_epsilon, accelerator)
+
+        def validate() -> list[Score]:
+            if validation is None or not accelerator.is_main_process:
+                return []
+            scores = validation.score(router, network, self.recipe.top_k, self.recipe.precision == "bf16")
+            reporter.line(as_table(scores))
+            router.train(network is None)
+            return scores
+
+        run = StageRun(
+            stage=stage,
+            recipe=recipe,
+            minutes=minutes,
+            # Stages must not see the same samples again in the same order.
+            pairs=SyntheticPairs(
+                self.clean,
+                self.setting,
+                recipe.sampling,
+                self.recipe.encoder.view,
+                self.recipe.seed * len(STAGES) + STAGES.index(stage),
+            ),
+            objective=objective,
+            state_file=origins.folder.state(stage),
+            workers=self.workers,
+            validate=validate,
+        )
+        module = objective.module
+        trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        reporter.line(f"{stage}: trains {trained:,} of {parameter_count(module):,} parameters")
+        clock = run.run(accelerator, reporter)
+        if clock is None:
+            return None
+        account = self._account(stage, clock, validate(), accelerator)
+        return self._checkpoint(router, network, [*origins.history(stage), account])
+
+    def _objective(
+        self, router: Router, network: RestorationNetwork | None, epsilon: float, accelerator: Accelerator
+    ) -> Objective:
+        if network is None:
+            return RouterObjective(RouterTrainee(router))
+        router = router.requires_grad_(False).to(accelerator.device)
+        return RestorationObjective(network, router, network.config.experts, self.recipe.top_k, epsilon)
+
+    def _account(self, stage: Stage, clock: Clock, scores: list[Score], accelerator: Accelerator) -> dict[str, Any]:
+        """What a stage tells about itself in the metadata."""
+        return {
+            "stage": stage,
+            "recipe": self.recipe.scale,
+            "steps": clock.step,
+            "photos_per_step": self.recipe.stage(stage).photos,
+            "minutes": round(clock.seconds / 60, 1),
+            "precision": self.recipe.precision,
+            "device": accelerator.device.type,
+            "seed": self.recipe.seed,
+            "data": self.data_note,
+            "start_from": None if self.start_from is None else self.start_from.name,
+            "validation": {
+                s.degradation: {
+                    "psnr_before": round(s.psnr_before, 2),
+                    "psnr_after": None if s.psnr_after is None else round(s.psnr_after, 2),
+                    "recognised": round(s.recognised, 3),
+                }
+                for s in scores
+            },
+        }
+
+    def _checkpoint(
+        self, router: Router, network: RestorationNetwork | None, stages: list[dict[str, Any]]
+    ) -> Checkpoint:
+        info = CheckpointInfo(
+            setting=self.setting.name,
+            scale=self.recipe.scale,
+            degradations=self.setting.degradations,
+            network=self.recipe.network if network is None else network.config,
+            router=router.config,
+            top_k=self.recipe.top_k,
+            licence=self.licence,
+            provenance={
+                "data": self.data_note,
+                "version": lorair_cli.__version__,
+                "command": self.command,
+                "stages": stages,
+            },
+        )
+        return Checkpoint(info, {} if network is None else network.state_dict(), router.state_dict())

@@ -1,0 +1,43 @@
+"""Ctrl-C and SIGTERM as a question."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def stop_requested() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a question that the loop asks after each step; a second Ctrl-C interrupts at once.
+
+    Outside the main thread, where Python allows no signal handlers, the answer is always no.
+    """
+    asked = False
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def leave_signals_to_the_main_process() -> None:
+    """For a worker: Ctrl-C and ``timeout`` reach the whole process group, but the main process ends its workers itself.
+
+    A worker that dies first would take the batch, and with it the run, down before the state is saved.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

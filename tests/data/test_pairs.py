@@ -1,0 +1,177 @@
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from lorair_cli.data import pairs as module
+from lorair_cli.data.clean import CleanPhotos
+from lorair_cli.data.pairs import Sampling, SyntheticPairs
+from lorair_cli.errors import TrainingError
+from lorair_cli.settings import get_setting
+
+VIEW = 16
+
+
+def positions(h, w):
+    """A photo that says of every pixel where it is: row in red, column in green."""
+    rows, columns = np.indices((h, w), dtype=np.uint8)
+    return np.stack([rows, columns, np.full_like(rows, 100)], axis=-1)
+
+
+def in_folder(folder, **photos):
+    for name, pixels in photos.items():
+        cv2.imwrite(str(folder / f"{name}.png"), pixels[..., ::-1])
+    return CleanPhotos.find([folder])
+
+
+@pytest.fixture
+def clean(tmp_path):
+    scene = skimage.data.astronaut()
+    return in_folder(tmp_path, a=scene[:96, :120], b=scene[200:300, 100:190])
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A negative in place of the degradations, where only the drawing matters."""
+    monkeypatch.setattr(module, "degrade", lambda photo, name, rng, strength: 1 - photo)
+
+
+def stream(clean, setting="3task", seed=0, **sampling):
+    options = {"photo_sides": (40, 56), "patch": 32, "patches": 2, "local_views": 3} | sampling
+    return SyntheticPairs(clean, get_setting(setting), Sampling(**options), VIEW, seed)
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_sample_is_a_function_of_seed_and_index(clean):
+    forwards = [stream(clean)[i] for i in range(6)]
+    source = stream(clean)
+    backwards = [source[i] for i in reversed(range(6))][::-1]
+    assert all(same(a, b) for a, b in zip(forwards, backwards, strict=True))
+    assert not any(same(a, b) for i, a in enumerate(forwards) for b in forwards[:i])
+    assert not same(stream(clean, seed=1)[0], forwards[0])
+
+
+def test_shapes_and_types(clean):
+    sample = stream(clean)[0]
+    assert sample.views.shape == (1 + 3, 3, VIEW, VIEW) and sample.views.dtype == torch.uint8
+    assert sample.lq.shape == sample.gt.shape == (2, 3, 32, 32) and sample.lq.dtype == sample.gt.dtype == torch.uint8
+    assert sample.label.dtype == torch.int64 and sample.label.shape == sample.strength.shape == ()
+    assert sample.strength.dtype == torch.float32
+
+
+def test_a_router_needs_no_patches(clean):
+    sample = stream(clean, patches=0)[0]
+    assert sample.lq.shape == sample.gt.shape == (0, 3, 32, 32)
+
+
+def test_degradations_come_in_their_ratios(clean, quick):
+    source = stream(clean, patches=0, local_views=1, ratios={"haze": 3.0, "noise": 0.0})
+    setting, n = get_setting("3task"), 300
+    counts = Counter(setting.degradations[int(source[i].label)] for i in range(n))
+    assert counts["noise"] == 0 and counts["haze"] + counts["rain"] == n
+    spread = (n * 0.75 * 0.25) ** 0.5
+    assert abs(counts["haze"] - 0.75 * n) < 4 * spread
+
+
+def test_ratios_that_leave_nothing_are_refused(clean):
+    with pytest.raises(TrainingError, match="3task"):
+        stream(clean, ratios={"rain": 0.0, "haze": 0.0, "noise": 0.0})
+
+
+def test_the_untouched_share_is_left_as_it_is(clean, quick):
+    n, share = 200, 0.3
+    samples = [stream(clean, untouched=share, local_views=1)[i] for i in range(n)]
+    left = [s for s in samples if s.strength == 0]
+    assert abs(len(left) - share * n) < 4 * (n * share * (1 - share)) ** 0.5
+    assert all(torch.equal(s.lq, s.gt) for s in left)
+    assert all(not torch.equal(s.lq, s.gt) for s in samples if s.strength > 0)
+
+
+def test_strengths_are_even(clean, quick):
+    strengths = [float(stream(clean, untouched=0.0, patches=0)[i].strength) for i in range(120)]
+    assert 0 < min(strengths) < 0.1 and 0.9 < max(strengths) <= 1 and abs(np.mean(strengths) - 0.5) < 0.1
+
+
+def test_lq_and_gt_patches_come_from_the_same_place(clean, monkeypatch):
+    monkeypatch.setattr(module, "degrade", lambda photo, name, rng, strength: photo * np.float32(0.5))
+    for index in range(10):
+        sample = stream(clean, untouched=0.0)[index]
+        np.testing.assert_array_equal(sample.lq, (sample.gt.float() / 2 + 0.5).floor().to(torch.uint8))
+
+
+def test_the_router_sees_the_degraded_photo_that_the_patches_are_cut_from(clean, monkeypatch):
+    monkeypatch.setattr(module, "degrade", lambda photo, name, rng, strength: np.full_like(photo, 0.2))
+    sample = stream(clean, untouched=0.0)[0]
+    assert (sample.views == 51).all() and (sample.lq == 51).all() and not (sample.gt == 51).all()
+
+
+def test_patches_are_pieces_of_the_photo_mirrored_and_turned_but_never_mixed_up(tmp_path):
+    clean = in_folder(tmp_path, positions=positions(100, 90))
+    orders = set()
+    for index in range(60):
+        patch = stream(clean, untouched=1.0, smallest_scale=1.0)[index].gt[0].int()
+        row, column = patch[0], patch[1]
+        steps = [int(field.diff(dim=axis)[0, 0]) for field in (row, column) for axis in (0, 1)]
+        assert sorted(map(abs, steps)) == [0, 0, 1, 1]
+        for field, along in ((row, steps[:2]), (column, steps[2:])):
+            assert all((field.diff(dim=axis) == step).all() for axis, step in enumerate(along))
+        assert (patch[2] == 100).all()
+        orders.add(tuple(steps))
+    assert len(orders) >= 6, "mirrored and turned copies are rare or missing"
+
+
+def test_a_photo_smaller_than_a_patch_is_mirrored_up_and_keeps_its_pixels(tmp_path):
+    clean = in_folder(tmp_path, small=positions(20, 45))
+    for index in range(12):
+        sample = stream(clean, untouched=1.0)[index]
+        assert sample.gt.shape == (2, 3, 32, 32)
+        assert int(sample.gt[:, 0].max()) < 20 and int(sample.gt[:, 1].max()) < 45
+        assert (sample.gt[:, 2] == 100).all()
+
+
+def test_a_single_pixel_is_no_crash(tmp_path):
+    clean = in_folder(tmp_path, dot=np.full((1, 1, 3), 7, np.uint8))
+    for index in range(12):
+        assert stream(clean)[index].lq.shape == (2, 3, 32, 32)
+
+
+def test_shrinking_stays_within_its_limit(tmp_path):
+    clean = in_folder(tmp_path, wide=positions(200, 250))
+    steps = []
+    for index in range(40):
+        patch = stream(clean, untouched=1.0, smallest_scale=0.5)[index].gt[0].float()
+        steps.append(max(abs(float(patch[0].diff(dim=axis).mean())) for axis in (0, 1)))
+    assert 0.95 < min(steps) < 1.2 and 1.7 < max(steps) < 2.1
+
+
+def test_a_broken_photo_is_named(tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(TrainingError, match=r"broken\.png"):
+        stream(CleanPhotos.find([tmp_path]))[0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"photo_sides": (200, 100)}, "photo_sides"),
+        ({"photo_sides": (64, 128), "patch": 96}, "photo_sides"),
+        ({"smallest_scale": 0.0}, "smallest_scale"),
+        ({"smallest_scale": 1.5}, "smallest_scale"),
+        ({"patches": -1}, "patches"),
+        ({"patch": 0}, "patch"),
+        ({"local_views": 0}, "local_views"),
+        ({"untouched": 1.1}, "untouched"),
+        ({"ratios": {"fog": 1.0}}, "fog"),
+        ({"ratios": {"rain": -1.0}}, "rain"),
+        ({"ratios": {"rain": "much"}}, "rain"),
+    ],
+)
+def test_a_sampling_that_cannot_be_is_refused_by_name(wrong, named):
+    with pytest.raises(ValueError, match=named):
+        Sampling(**wrong)

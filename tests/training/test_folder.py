@@ -1,0 +1,98 @@
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from lorair_cli.errors import TrainingError
+from lorair_cli.training import folder as module
+from lorair_cli.training.folder import LogFile, RunFolder
+from lorair_cli.training.recipe import read_recipe
+
+
+@pytest.fixture
+def held(tmp_path, recipe):
+    folder = RunFolder(tmp_path / "runs" / "a")
+    folder.claim(recipe, "3task", None)
+    return folder
+
+
+def test_a_folder_tells_whose_run_it_holds(held, recipe):
+    assert read_recipe(held.path / "recipe.toml") == recipe
+    assert json.loads((held.path / "run.json").read_text()) == {"setting": "3task", "start_from": None}
+
+
+def test_the_same_run_may_come_back(held, recipe):
+    held.claim(recipe, "3task", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"recipe": {"seed": 4}}, "seed"),
+        ({"recipe": {"precision": "bf16"}}, "precision"),
+        ({"setting": "10task"}, "setting 3task, not 10task"),
+        ({"start_from": "x.safetensors"}, r"start_from nothing, not x\.safetensors"),
+    ],
+)
+def test_another_run_is_refused_in_one_line_and_changes_nothing(held, recipe, change, named):
+    before = {path.name: path.read_bytes() for path in held.path.iterdir()}
+    asked = replace(recipe, **change.get("recipe", {}))
+    with pytest.raises(TrainingError, match=named) as caught:
+        held.claim(asked, change.get("setting", "3task"), change.get("start_from"))
+    assert str(held.path) in caught.value.message and "\n" not in str(caught.value)
+    assert {path.name: path.read_bytes() for path in held.path.iterdir()} == before
+
+
+def test_how_many_fields_differ_is_said(held, recipe):
+    with pytest.raises(TrainingError, match="and 1 more"):
+        held.claim(replace(recipe, seed=4, top_k=2), "3task", None)
+
+
+@pytest.mark.parametrize(("name", "text"), [("run.json", "{"), ("run.json", "[]"), ("recipe.toml", "scale = ")])
+def test_a_damaged_description_is_one_line(held, recipe, name, text):
+    (held.path / name).write_text(text)
+    with pytest.raises(TrainingError) as caught:
+        held.claim(recipe, "3task", None)
+    assert str(held.path) in caught.value.message and "\n" not in str(caught.value)
+
+
+def test_states_of_a_folder_without_a_description_are_adopted(tmp_path, recipe):
+    folder = RunFolder(tmp_path)
+    folder.state("router").write_bytes(b"kept")
+    folder.claim(recipe, "3task", None)
+    assert folder.state("router").read_bytes() == b"kept" and (tmp_path / "recipe.toml").is_file()
+
+
+def test_a_file_cannot_be_a_folder(tmp_path, recipe):
+    (tmp_path / "taken").touch()
+    with pytest.raises(TrainingError, match="taken: cannot be a run's folder"):
+        RunFolder(tmp_path / "taken").claim(recipe, "3task", None)
+
+
+def test_the_log_dates_every_line_and_passes_it_on(tmp_path, listen):
+    listener = listen()
+    log = LogFile(tmp_path / "log.txt", listener)
+    log.line("one")
+    log.line("a table\nof two")
+    assert listener.lines == ["one", "a table\nof two"]
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    assert [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line) for line in lines] == ["one", "a table", "of two"]
+    assert all(line[:4].isdigit() for line in lines)
+
+
+def test_the_log_takes_progress_now_and_then(tmp_path, listen, monkeypatch):
+    monkeypatch.setattr(module, "LOG_SECONDS", 1000.0)
+    listener = listen()
+    log = LogFile(tmp_path / "log.txt", listener)
+    for step in range(5):
+        log.progress("router", step / 5, 1.25, 40.0, 100.0)
+    assert len(listener.progressed) == 5
+    (line,) = (tmp_path / "log.txt").read_text().splitlines()
+    assert "router" in line and "1.2500" in line and "40.0 photos/s" in line
+
+
+def test_a_log_that_cannot_be_written_costs_nothing(tmp_path, listen):
+    listener = listen()
+    LogFile(tmp_path / "gone" / "log.txt", listener).line("still said")
+    assert listener.lines == ["still said"]

@@ -1,0 +1,159 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from skimage.metrics import peak_signal_noise_ratio
+
+from lorair_cli.data.pairs import Sample
+from lorair_cli.model.config import CompactEncoderConfig, NetworkConfig, RouterConfig
+from lorair_cli.model.network import RestorationNetwork
+from lorair_cli.model.router import Router
+from lorair_cli.model.routing import mixture_weights
+from lorair_cli.training.objectives import (
+    CERTAIN_STRENGTH,
+    RestorationObjective,
+    RouterObjective,
+    RouterTrainee,
+    faded_target,
+    psnr_loss,
+    to_unit,
+)
+
+N, EPSILON = 3, 1e-5
+
+
+def batch(photos=4, patches=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def pixels(*shape):
+        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+    return Sample(
+        views=pixels(photos, 3, 3, 16, 16),
+        label=torch.arange(photos) % N,
+        strength=torch.linspace(0, 1, photos),
+        lq=pixels(photos, patches, 3, 16, 16),
+        gt=pixels(photos, patches, 3, 16, 16),
+    )
+
+
+def router():
+    torch.manual_seed(1)
+    return Router(RouterConfig(CompactEncoderConfig(view=16, stem=2, widths=(8,), blocks=(1,), features=16), N))
+
+
+class Guide(torch.nn.Module):
+    """A router that has its answers ready: five photos, two of three experts."""
+
+    logits = torch.tensor([[0.0, 1.0, 0.5], [2.0, 0.0, 1.0], [0.0, 1.5, 1.0], [0.5, 3.0, 0.0], [1.0, 0.0, 0.2]])
+
+    def forward(self, views):
+        prior = torch.randn(len(views), 8, generator=torch.Generator().manual_seed(3))
+        return prior, self.logits[: len(views)]
+
+
+def network(experts=N):
+    torch.manual_seed(2)
+    config = NetworkConfig(
+        width=4,
+        encoder_blocks=(1,),
+        decoder_blocks=(1,),
+        prior_channels=8,
+        modulator_channels=4,
+        experts=experts,
+        rank=2,
+    )
+    made = RestorationNetwork(config)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape)  # what starts at zero would hide its neighbours
+    return made
+
+
+def gradients(module):
+    return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
+
+
+@given(scale=st.floats(0.01, 1.0), seed=st.integers(0, 100))
+def test_the_psnr_loss_is_the_negative_psnr(scale, seed):
+    rng = np.random.default_rng(seed)
+    gt = rng.random((2, 3, 8, 8)).astype(np.float32)
+    restored = (gt + scale * rng.standard_normal(gt.shape)).astype(np.float32)
+    loss = psnr_loss(torch.from_numpy(restored), torch.from_numpy(gt), 0.0)
+    truth = [peak_signal_noise_ratio(g, r, data_range=1) for g, r in zip(gt, restored, strict=True)]
+    np.testing.assert_allclose(loss, -np.array(truth), atol=1e-4)
+
+
+def test_epsilon_bounds_the_psnr_loss():
+    photo = torch.rand(1, 3, 8, 8)
+    assert float(psnr_loss(photo, photo, 1e-4)) == pytest.approx(-40)
+
+
+def test_targets_fade_to_nothing_in_particular():
+    label = torch.tensor([2, 2, 0, 1])
+    strength = torch.tensor([0.0, CERTAIN_STRENGTH / 2, CERTAIN_STRENGTH, 1.0])
+    target = faded_target(label, strength, 4)
+    expected = [[0.25] * 4, [0.125, 0.125, 0.625, 0.125], [1, 0, 0, 0], [0, 1, 0, 0]]
+    torch.testing.assert_close(target, torch.tensor(expected, dtype=torch.float32))
+
+
+def test_the_router_learns_label_and_strength(accelerator):
+    trainee = RouterTrainee(router())
+    objective, optimizer = RouterObjective(trainee), torch.optim.Adam(trainee.parameters(), 3e-3)
+    samples = batch(photos=6)
+    dim = torch.linspace(0.1, 1, 6)[:, None, None, None, None]  # photos of pure noise differ in nothing but brightness
+    samples = samples._replace(views=(samples.views * dim).to(torch.uint8))
+    losses = []
+    for _ in range(60):
+        losses.append(float(objective.backward(samples, accelerator)))
+        optimizer.step()
+        optimizer.zero_grad()
+    assert losses[-1] < losses[0] / 3
+    with torch.no_grad():
+        logits, strength = trainee(to_unit(samples.views))
+    certain = samples.strength >= CERTAIN_STRENGTH
+    assert (logits.argmax(1) == samples.label)[certain].all()
+    assert float((strength - samples.strength).abs().mean()) < 0.2
+
+
+@pytest.mark.parametrize("top_k", [1, 2, N])
+def test_grouping_photos_by_mixture_changes_no_gradient(accelerator, top_k):
+    samples, guide, net = batch(photos=5), Guide(), network()
+    objective = RestorationObjective(net, guide, N, top_k, EPSILON)
+    loss = objective.backward(samples, accelerator)
+    grouped = gradients(net)
+    net.zero_grad()
+    total = 0.0
+    prior, logits = guide(to_unit(samples.views))
+    for i in range(5):
+        mixture = mixture_weights(logits[i : i + 1], top_k)
+        for j in range(2):
+            lq, gt = to_unit(samples.lq[i, j])[None], to_unit(samples.gt[i, j])[None]
+            mse = (net(lq, prior[i : i + 1], mixture) - gt).square().mean()
+            total = total + 10 * torch.log10(mse + EPSILON) / 10  # mean over the 5 x 2 patches
+    total.backward()
+    torch.testing.assert_close(loss, total.detach(), rtol=1e-4, atol=1e-5)
+    alone = gradients(net)
+    assert grouped.keys() == alone.keys()
+    for name, gradient in alone.items():
+        torch.testing.assert_close(grouped[name], gradient, rtol=1e-3, atol=1e-5 + 1e-4 * float(gradient.abs().max()))
+
+
+def test_stage_1_runs_the_batch_as_one_group_and_leaves_the_router_alone(accelerator):
+    guide, net = router().requires_grad_(False), network(experts=0)
+    calls = []
+    net.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
+    loss = RestorationObjective(net, guide, 0, 1, EPSILON).backward(batch(), accelerator)
+    assert calls == [4 * 2] and math.isfinite(float(loss)) and not loss.requires_grad
+    assert all(p.grad is None for p in guide.parameters())
+    assert all(p.grad is not None for p in net.parameters())
+
+
+def test_only_the_chosen_experts_learn(accelerator):
+    net = network()
+    RestorationObjective(net, Guide(), N, 1, EPSILON).backward(batch(photos=5), accelerator)
+    gradient = net.intro.expert_b.grad
+    assert [bool(gradient[i].abs().max() > 0) for i in range(N)] == [True, True, False]

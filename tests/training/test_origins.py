@@ -1,0 +1,146 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lorair_cli.errors import TrainingError
+from lorair_cli.model.config import RouterConfig
+from lorair_cli.model.network import RestorationNetwork
+from lorair_cli.model.router import Router
+from lorair_cli.settings import get_setting
+from lorair_cli.training.folder import RunFolder
+from lorair_cli.training.origins import EXPERTS, Origins
+from lorair_cli.weights.checkpoint import Checkpoint, CheckpointInfo, save_checkpoint
+
+SETTING = get_setting("3task")
+
+
+def landed(recipe, setting=SETTING, experts=True, network=True, seed=7, stages=("x",)):
+    """A checkpoint of random weights, none of them zero."""
+    torch.manual_seed(seed)
+    n = len(setting.degradations)
+    config = replace(recipe.network, experts=n if experts else 0)
+    router = Router(RouterConfig(recipe.encoder, n))
+
+    def noisy(module):
+        state = module.state_dict()
+        return {k: v + 0.1 * torch.randn(v.shape) if v.is_floating_point() else v + 5 for k, v in state.items()}
+
+    info = CheckpointInfo(
+        setting.name,
+        recipe.scale,
+        setting.degradations,
+        config,
+        router.config,
+        provenance={"stages": [{"stage": stage} for stage in stages]},
+    )
+    return Checkpoint(info, noisy(RestorationNetwork(config)) if network else {}, noisy(router))
+
+
+@pytest.fixture
+def origins(tmp_path, recipe):
+    def make(start=None, recipe=recipe, setting=SETTING):
+        return Origins(RunFolder(tmp_path), recipe, setting, start)
+
+    return make
+
+
+def taken(module, tensors):
+    """Names of the module's tensors that are those of ``tensors``."""
+    return {k for k, v in module.state_dict().items() if k in tensors and torch.equal(v, tensors[k])}
+
+
+def test_without_a_start_weights_are_random_and_the_same_for_a_seed(origins, listen):
+    routers = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        routers.append(origins().router("router", listen()))
+    assert taken(routers[0], routers[1].state_dict()) == routers[0].state_dict().keys()
+
+
+@pytest.mark.parametrize(("stage", "what"), [("pretrain", "router"), ("finetune", "router")])
+def test_a_stage_without_the_one_before_says_which_to_run(origins, listen, stage, what):
+    with pytest.raises(TrainingError, match=rf"{stage} needs a {what}: .* holds no {what}\.safetensors"):
+        origins().router(stage, listen())
+
+
+def test_stage_2_needs_a_network(origins, listen, recipe):
+    save_checkpoint(origins().folder.result("router"), landed(recipe, network=False))
+    with pytest.raises(TrainingError, match=r"holds no pretrain\.safetensors"):
+        origins().network("finetune", listen())
+
+
+def test_stage_2_is_stage_1_with_new_experts_that_change_nothing(origins, listen, recipe):
+    before = landed(recipe, experts=False)
+    save_checkpoint(origins().folder.result("pretrain"), before)
+    network = origins().network("finetune", listen())
+    assert taken(network, before.network) == before.network.keys()
+    assert network.config.experts == 3
+    assert all((p == 0).all() for name, p in network.named_parameters() if name.endswith("expert_b"))
+    trained = {name for name, p in network.named_parameters() if p.requires_grad}
+    assert trained == {name for name, _ in network.named_parameters() if name.endswith(EXPERTS)}
+
+
+def test_stage_2_may_train_everything(origins, listen, recipe):
+    save_checkpoint(origins().folder.result("pretrain"), landed(recipe, experts=False))
+    everything = replace(recipe, finetune=replace(recipe.finetune, trains="all"))
+    network = origins(recipe=everything).network("finetune", listen())
+    assert all(p.requires_grad for p in network.parameters())
+
+
+def test_the_latest_stage_counts(origins, listen, recipe):
+    early, late = landed(recipe, experts=False, network=False, seed=1), landed(recipe, experts=False, seed=2)
+    save_checkpoint(origins().folder.result("router"), early)
+    assert taken(origins().router("pretrain", listen()), early.router)
+    save_checkpoint(origins().folder.result("pretrain"), late)
+    assert taken(origins(landed(recipe)).router("finetune", listen()), late.router) == late.router.keys()
+
+
+def test_a_start_gives_every_stage_its_weights(origins, listen, recipe):
+    start = landed(recipe)
+    source, listener = origins(start), listen()
+    for stage in ("router", "pretrain", "finetune"):
+        assert taken(source.router(stage, listener), start.router) == start.router.keys()
+    plain = {k for k in start.network if not k.endswith(EXPERTS)}
+    assert taken(source.network("pretrain", listener), start.network) == plain
+    assert taken(source.network("finetune", listener), start.network) == start.network.keys()
+    total = len(start.router)
+    assert f"router: {total} of {total} tensors come from the checkpoint to start from" in listener.lines
+
+
+def test_a_start_of_other_degradations_gives_neither_head_nor_experts(origins, listen, recipe):
+    start = landed(recipe, get_setting("4task"))  # three degradations too, so that every shape fits
+    router = origins(start).router("router", listen())
+    assert taken(router, start.router) == {k for k in start.router if not k.startswith("head.")}
+    save_checkpoint(origins().folder.result("router"), landed(recipe, network=False))
+    network = origins(start).network("finetune", listen())
+    assert taken(network, start.network) == {k for k in start.network if not k.endswith(EXPERTS)}
+    with pytest.raises(TrainingError, match="run the router stage for this setting first"):
+        Origins(RunFolder(origins().folder.path / "new"), recipe, SETTING, start).router("pretrain", listen())
+
+
+def test_experts_of_another_rank_begin_anew(origins, listen, recipe):
+    start = landed(replace(recipe, network=replace(recipe.network, rank=3)))
+    save_checkpoint(origins().folder.result("pretrain"), landed(recipe, experts=False))
+    with pytest.raises(TrainingError, match="nothing of the checkpoint"):
+        origins(start).network("finetune", listen())
+
+
+def test_another_size_is_refused(origins, listen, recipe):
+    start = landed(replace(recipe, network=replace(recipe.network, width=12)))
+    with pytest.raises(TrainingError, match="not of the recipe's size"):
+        origins(start).network("finetune", listen())
+
+
+def test_another_encoder_is_refused(origins, listen, recipe):
+    start = landed(replace(recipe, encoder=replace(recipe.encoder, widths=(8, 12))))
+    with pytest.raises(TrainingError, match="encoder is not the recipe's"):
+        origins(start).router("pretrain", listen())
+
+
+def test_history_goes_back_to_the_start(origins, recipe):
+    start = landed(recipe, stages=("router", "pretrain"))
+    assert origins(start).history("router") == [{"stage": "router"}, {"stage": "pretrain"}]
+    save_checkpoint(origins().folder.result("router"), landed(recipe, network=False, stages=("other",)))
+    assert origins(start).history("pretrain") == [{"stage": "other"}]
+    assert origins().history("router") == []

@@ -1,0 +1,123 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lorair_cli.errors import UsageError
+from lorair_cli.training.recipe import RECIPES, STAGES, as_toml, differences, load_recipe, read_recipe
+
+
+def edited(tmp_path, recipe_file, old, new):
+    text = recipe_file.read_text()
+    assert old in text
+    path = tmp_path / "own.toml"
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+def test_the_shipped_recipe_is_the_design():
+    recipe = load_recipe("compact")
+    assert recipe.network.stem == 2 and recipe.network.width == 48 and recipe.network.experts == 0
+    assert recipe.network.prior_channels * 2 == recipe.encoder.features
+    assert sum(recipe.stage(stage).share for stage in STAGES) == pytest.approx(1)
+    assert recipe.finetune.trains == "experts" and recipe.top_k == 1
+
+
+def test_every_shipped_recipe_loads():
+    names = [path.stem for path in RECIPES.glob("*.toml")]
+    assert "compact" in names
+    for name in names:
+        assert load_recipe(name).scale == name
+
+
+@pytest.mark.parametrize("which", ["shipped", "tiny"])
+def test_a_recipe_written_as_toml_reads_back_the_same(tmp_path, recipe, which):
+    recipe = load_recipe("compact") if which == "shipped" else recipe
+    sampling = replace(recipe.pretrain.sampling, ratios={"low-light": 1.5, "rain": 0.25})
+    recipe = replace(recipe, pretrain=replace(recipe.pretrain, sampling=sampling, learning_rate=3e-5))
+    path = tmp_path / "written.toml"
+    path.write_text(as_toml(recipe), encoding="utf-8")
+    assert read_recipe(path) == recipe
+
+
+def test_differences_name_the_fields(recipe):
+    other = replace(
+        recipe, seed=9, network=replace(recipe.network, width=16), router=replace(recipe.router, betas=(0.9, 0.9))
+    )
+    assert sorted(differences(recipe, other)) == ["network.width", "router.betas", "seed"]
+    assert differences(recipe, recipe) == []
+    ratios = replace(recipe.router.sampling, ratios={"rain": 2.0})
+    assert differences(recipe, replace(recipe, router=replace(recipe.router, sampling=ratios))) == [
+        "router.sampling.ratios.rain"
+    ]
+
+
+def test_a_scale_without_a_recipe_is_one_line():
+    with pytest.raises(UsageError, match="no recipe for scale 'huge'") as caught:
+        load_recipe("huge")
+    assert "compact" in (caught.value.hint or "")
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(UsageError, match=r"nowhere\.toml: no such recipe"):
+        load_recipe("compact", Path("nowhere.toml"))
+
+
+def test_a_recipe_of_another_scale_is_refused(tmp_path, recipe_file):
+    file = edited(tmp_path, recipe_file, 'scale = "compact"', 'scale = "paper"')
+    assert load_recipe("paper", file).scale == "paper"
+    with pytest.raises(UsageError, match="scale paper, not compact"):
+        load_recipe("compact", file)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("seed = 3", "seed = ", "not a valid recipe"),
+        ("seed = 3", "sede = 3", "sede"),
+        ("seed = 3", "seed = 3.5", "seed is 3.5"),
+        ("seed = 3", "seed = -1", "seed -1"),
+        ("seed = 3", "top_k = 0", "top_k 0"),
+        ('scale = "compact"', "", "scale is missing"),
+        ('scale = "compact"', 'scale = "large"', "scale is 'large'"),
+        ('precision = "no"', 'precision = "fp8"', "precision is 'fp8'"),
+        ("width = 8\n", "width = 0\n", "width"),
+        ("width = 8\n", "width = 8\nexperts = 3\n", "network.experts"),
+        ("prior_channels = 8", "prior_channels = 12", "prior_channels is 12"),
+        ('kind = "compact"', 'kind = "resnet"', "encoder.kind"),
+        ('kind = "compact"', "", "encoder.kind"),
+        ('kind = "compact"', "kind = [1]", "encoder.kind"),
+        ("view = 32", "view = 33", "view 33"),
+        ("[encoder]", "[encoders]", "encoder.kind"),
+        ("[router]", "[routers]", "own.toml"),
+        ("steps = 5", "steps = 0", "steps 0"),
+        ("steps = 5", "", "router.steps is missing"),
+        ("steps = 5", "steps = true", "router.steps"),
+        ("photos = 3", "photos = 0", "photos 0"),
+        ("share = 0.1", "share = 0", "share"),
+        ("learning_rate = 1e-2", "learning_rate = nan", "learning_rate nan"),
+        ("final_learning_rate = 1e-3", "final_learning_rate = -1.0", "final_learning_rate"),
+        ("warmup = 2", "warmup = -1", "warmup"),
+        ("warmup = 2", "betas = [0.9, 1.0]", "betas"),
+        ("warmup = 2", "betas = [0.9]", "betas"),
+        ("clip = 1.0", "clip = -1.0", "clip"),
+        ("clip = 1.0", "loss_epsilon = 0.0", "loss_epsilon"),
+        ('trains = "all"', 'trains = "nothing"', "trains"),
+        ("patches = 2", "patches = 0", "patches"),
+        ("photo_sides = [36, 48]", "photo_sides = [48, 36]", "photo_sides"),
+        ("local_views = 2\n", "local_views = 2\nratios = { fog = 1.0 }\n", "fog"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line_that_names_file_and_field(tmp_path, recipe_file, old, new, named):
+    file = edited(tmp_path, recipe_file, old, new)
+    with pytest.raises(UsageError) as caught:
+        read_recipe(file)
+    assert "own.toml" in caught.value.message and named in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_what_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"binary\.toml: not a valid recipe"):
+        read_recipe(path)

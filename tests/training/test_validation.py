@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio
+
+from lorair_cli.settings import get_setting
+from lorair_cli.training import validation as module
+from lorair_cli.training.validation import UNTOUCHED, Score, Validation, as_table, psnr
+
+
+class Oracle(torch.nn.Module):
+    """A router that always says the same."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.tensor(logits))
+
+    def forward(self, views):
+        return torch.zeros(len(views), 8), self.logits.expand(len(views), -1)
+
+
+class Same(torch.nn.Module):
+    """A network that changes nothing."""
+
+    class config:  # noqa: N801
+        experts = 0
+
+    def forward(self, lq, prior, mixture):
+        return lq
+
+
+@pytest.fixture(scope="module")
+def validation(clean):
+    return Validation(clean, get_setting("3task"), 32)
+
+
+def test_psnr_agrees_with_its_definition():
+    rng = np.random.default_rng(0)
+    one, two = rng.integers(0, 256, (2, 20, 30, 3), dtype=np.uint8)
+    assert psnr(one, two) == pytest.approx(peak_signal_noise_ratio(one, two, data_range=255), abs=1e-4)
+    assert psnr(one, one) == 60
+
+
+def test_a_score_for_each_degradation_and_for_untouched_photos(validation):
+    scores = validation.score(Oracle([0.0, 9.0, 0.0]), Same(), 1, bf16=False)
+    assert [s.degradation for s in scores] == ["rain", "haze", "noise", UNTOUCHED]
+    assert [s.recognised for s in scores[:3]] == [0, 1, 0] and scores[3].recognised > 0.99
+    for s in scores:
+        assert s.psnr_after == pytest.approx(s.psnr_before, abs=1e-6)
+    assert scores[3].psnr_before == 60 and all(s.psnr_before < 40 for s in scores[:3])
+
+
+def test_a_router_is_validated_without_a_network(validation):
+    scores = validation.score(Oracle([0.0, 9.0, 0.0]), None, 1, bf16=False)
+    assert all(s.psnr_after is None for s in scores)
+    assert all("-" in line for line in as_table(scores).splitlines()[1:])
+
+
+def test_the_crops_are_the_same_every_time(clean, validation):
+    again = Validation(clean, get_setting("3task"), 32)
+    for one, two in zip(validation.crops, again.crops, strict=True):
+        assert one[0] == two[0] and torch.equal(one[3], two[3])
+        np.testing.assert_array_equal(one[1], two[1])
+
+
+def test_a_large_folder_is_sampled(clean, monkeypatch):
+    monkeypatch.setattr(module, "MOST_PHOTOS", 2)
+    assert len(Validation(clean, get_setting("3task"), 32).crops) == 2 * 4
+
+
+def test_the_table_shows_the_gain():
+    table = as_table([Score("rain", 20.0, 23.5, 0.9), Score("haze", 15.0, 14.0, 1.0)]).splitlines()
+    assert table[1].split() == ["rain", "20.00", "23.50", "+3.50", "0.90"]
+    assert table[2].split() == ["haze", "15.00", "14.00", "-1.00", "1.00"]
+    assert len({len(line) for line in table}) == 1
