@@ -1,0 +1,1 @@
+"""The main job: photo, routing, folded network, tiles, photo."""

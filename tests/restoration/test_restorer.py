@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from lorair_cli.errors import DeviceError, ImageError, UsageError
+from lorair_cli.imaging.photo import Photo
+from lorair_cli.model.routing import mixture_weights
+from lorair_cli.restoration import restorer as module
+from lorair_cli.restoration.restorer import Restorer
+
+COFFEE = np.ascontiguousarray(skimage.data.coffee()[:190, :270])
+CAT = np.ascontiguousarray(skimage.data.chelsea()[:150, :200])
+
+
+@pytest.fixture(scope="module")
+def restorer(checkpoint):
+    return Restorer(checkpoint, device="cpu", precision="float32", tile=0)
+
+
+def test_equals_router_then_unfolded_network(checkpoint, restorer):
+    """The whole pipeline against its definition: views, logits, mixture, the network with experts unfolded."""
+    routing = restorer.route(Photo(COFFEE))
+    network = checkpoint.build_network()
+    lq = torch.from_numpy(COFFEE).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        unfolded = network(lq, routing.prior[None], mixture_weights(routing.logits, 1)[None])
+    expected = (unfolded[0].permute(1, 2, 0).clamp(0, 1) * 255).round().numpy()
+    restored = restorer.restore(Photo(COFFEE)).photo.rgb
+    assert np.abs(restored - expected).max() <= 1  # float32 sums in another order
+    assert np.abs(restored.astype(int) - COFFEE).mean() > 1, "the tiny network should change the photo"
+
+
+def test_results_do_not_depend_on_order_or_company(restorer):
+    first = restorer.restore(Photo(COFFEE)).photo.rgb
+    restorer.restore(Photo(CAT))
+    assert np.array_equal(restorer.restore(Photo(COFFEE)).photo.rgb, first)
+
+
+def test_sixteen_bits_and_alpha_stay(restorer):
+    alpha = np.arange(190 * 270, dtype=np.uint16).reshape(190, 270)
+    photo = Photo(COFFEE.astype(np.uint16) * 257, alpha)
+    restored = restorer.restore(photo).photo
+    assert restored.rgb.dtype == np.uint16 and np.array_equal(restored.alpha, alpha)
+    eight = restorer.restore(Photo(COFFEE)).photo.rgb
+    assert np.abs(restored.rgb / 257 - eight).max() <= 0.51
+    assert (restored.rgb % 257 != 0).any(), "16-bit output must not be 8-bit output stretched"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 300), (300, 3), (16, 16), (17, 33)])
+def test_any_size(restorer, size):
+    photo = Photo(np.full((*size, 3), 90, np.uint8))
+    assert restorer.restore(photo).photo.rgb.shape == (*size, 3)
+
+
+def test_the_router_sees_the_whole_photo_once(checkpoint, monkeypatch):
+    tiled = Restorer(checkpoint, device="cpu", precision="float32", tile=96)
+    calls = []
+    original = module.native_views
+    monkeypatch.setattr(module, "native_views", lambda rgb, view: calls.append(rgb.shape) or original(rgb, view))
+    result = tiled.restore(Photo(COFFEE))
+    assert result.tiles > 1 and calls == [COFFEE.shape]
+
+
+def test_tiles_change_little(checkpoint):
+    """With a pooling window smaller than the overlap, only the network's reach over a tile's edge can differ."""
+    whole = Restorer(checkpoint, device="cpu", precision="float32", tile=0, pooling_window=16)
+    tiled = Restorer(checkpoint, device="cpu", precision="float32", tile=128, pooling_window=16)
+    a, b = whole.restore(Photo(COFFEE)), tiled.restore(Photo(COFFEE))
+    assert a.tiles == 1 and b.tiles > 1
+    difference = np.abs(a.photo.rgb.astype(int) - b.photo.rgb)
+    assert difference.max() <= 2 and difference.mean() < 0.1
+
+
+def test_progress_counts_the_tiles(checkpoint):
+    seen = []
+    restorer = Restorer(checkpoint, device="cpu", precision="float32", tile=96)
+    result = restorer.restore(Photo(COFFEE), lambda done, total: seen.append((done, total)))
+    assert seen == [(i + 1, result.tiles) for i in range(result.tiles)]
+
+
+def test_nan_is_an_error_and_never_a_picture(checkpoint):
+    restorer = Restorer(checkpoint, device="cpu", precision="float32")
+    with torch.no_grad():
+        restorer._network.ending.weight[0, 0, 0, 0] = torch.nan
+    with pytest.raises(ImageError, match="no colours"):
+        restorer.restore(Photo(COFFEE))
+
+
+def test_top_k_mixes_that_many_experts(checkpoint):
+    diagnosis = Restorer(checkpoint, device="cpu", top_k=2).diagnose(Photo(COFFEE))
+    weights = [expert.weight for expert in diagnosis.experts]
+    assert len(weights) == 2 and sum(weights) == pytest.approx(1) and weights == sorted(weights, reverse=True)
+    best = sorted(diagnosis.probabilities, key=diagnosis.probabilities.get, reverse=True)[:2]
+    assert [expert.degradation for expert in diagnosis.experts] == best
+    assert sum(diagnosis.probabilities.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("top_k", [0, 4])
+def test_top_k_out_of_range(checkpoint, top_k):
+    with pytest.raises(UsageError, match="top-k"):
+        Restorer(checkpoint, device="cpu", top_k=top_k)
+
+
+def test_tile_too_small(checkpoint):
+    with pytest.raises(UsageError, match="tile of 70"):
+        Restorer(checkpoint, device="cpu", tile=70)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cpu:0", "cuda:x", ""])
+def test_unknown_device(checkpoint, name):
+    with pytest.raises(UsageError, match="no device"):
+        Restorer(checkpoint, device=name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device whose absence is tested")
+def test_a_missing_device_is_an_error(checkpoint):
+    with pytest.raises(DeviceError, match="CUDA"):
+        Restorer(checkpoint, device="cuda")
+
+
+def test_float16_is_refused_on_the_cpu(checkpoint):
+    with pytest.raises(DeviceError, match="float16"):
+        Restorer(checkpoint, device="cpu", precision="float16")
+
+
+def test_bfloat16_is_close_to_float32(checkpoint, restorer):
+    rounded = Restorer(checkpoint, device="cpu", precision="bfloat16", tile=0)
+    a, b = restorer.restore(Photo(COFFEE)).photo.rgb, rounded.restore(Photo(COFFEE)).photo.rgb
+    assert np.abs(a.astype(int) - b).mean() < 1
