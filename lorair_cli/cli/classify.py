@@ -1,0 +1,80 @@
+"""``lorair classify``: what is wrong with these photos?"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lorair_cli.cli import options
+from lorair_cli.cli.console import data, error_as_json, print_error, print_json, talk
+from lorair_cli.errors import ImageError, UsageError
+from lorair_cli.settings import DEFAULT_SETTING
+
+BAR_WIDTH = 30
+
+
+def classify(
+    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.", show_default=False)],
+    setting: options.SettingOption = DEFAULT_SETTING,
+    scale: options.ScaleOption = "compact",
+    weights: options.WeightsOption = None,
+    device: options.DeviceOption = "auto",
+    precision: options.PrecisionOption = "auto",
+    as_json: options.JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A table with a header on stdout, one row per photo.")] = False,
+) -> None:
+    """Print how probable each degradation is, with a bar for each.
+
+    A photo in which nothing stands out has nothing that the router knows. Examples:
+
+        lorair classify photo.jpg
+
+        lorair classify scans/ --csv > scans.csv
+    """
+    from lorair_cli.restoration.plan import find_photos
+
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other")
+    sources = find_photos(photos)
+    from lorair_cli.imaging.decode import read_photo
+    from lorair_cli.restoration.restorer import Restorer
+
+    restorer = Restorer.from_pretrained(setting, scale=scale, weights=weights, device=device, precision=precision)
+    names = restorer.info.degradations
+    table = csv.writer(sys.stdout)
+    if as_csv:
+        table.writerow(["photo", *names])
+    failed = 0
+    for source in sources:
+        try:
+            probabilities = restorer.diagnose(read_photo(source)).probabilities
+        except ImageError as error:
+            failed += 1
+            print_error(error)
+            if as_json:
+                print_json({"input": str(source), **error_as_json(error)})
+            continue
+        if as_json:
+            rounded = {name: round(p, 6) for name, p in probabilities.items()}
+            print_json({"input": str(source), "status": "ok", "probabilities": rounded})
+        elif as_csv:
+            table.writerow([source, *(f"{probabilities[name]:.6f}" for name in names)])
+        else:
+            data.print(str(source))
+            for name, p in sorted(probabilities.items(), key=lambda item: -item[1]):
+                data.print(f"  {name:<12} {p:6.1%}  {_bar(p)}")
+    if failed:
+        if len(sources) > 1:
+            talk.print(f"{failed} of {len(sources)} photos could not be read.", style="bold red")
+        raise typer.Exit(1)
+
+
+def _bar(share: float) -> str:
+    """A bar of up to ``BAR_WIDTH`` characters, plain ASCII where the terminal cannot show blocks."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
+    full = "█" if encoding.startswith("utf") else "#"
+    return full * round(share * BAR_WIDTH)

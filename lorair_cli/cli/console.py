@@ -1,0 +1,40 @@
+"""The one place that prints. stdout is data, stderr is talk."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+from lorair_cli.errors import LorairError
+
+data = Console(highlight=False, soft_wrap=True, markup=False)
+"""stdout: results, tables, JSON."""
+
+talk = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+"""stderr: progress, notes, errors."""
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object on one line of stdout, flushed, so that a reader at the other end of a pipe sees it at once."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=True) + "\n")
+    sys.stdout.flush()
+
+
+def print_error(error: LorairError) -> None:
+    """The error and, if there is one, the way out, on stderr."""
+    talk.print(f"Error: {_one_line(error.message)}", style="bold red")
+    if error.hint:
+        talk.print(f"Hint: {_one_line(error.hint)}")
+
+
+def error_as_json(error: LorairError) -> dict[str, Any]:
+    """The fields that describe a failure in JSON output."""
+    return {"status": "failed", "error": error.message, "hint": error.hint}
+
+
+def _one_line(text: str) -> str:
+    """File names may hold line breaks and control characters; a message stays one line and moves no cursor."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

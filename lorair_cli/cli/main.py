@@ -1,0 +1,56 @@
+"""The command line: ``lorair restore``, ``classify``, ``train``, ``data``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import lorair_cli
+from lorair_cli.cli import classify, data, restore, train
+from lorair_cli.cli.console import data as out
+from lorair_cli.cli.console import print_error, talk
+from lorair_cli.errors import LorairError
+
+app = typer.Typer(
+    name="lorair",
+    help="Restore hazy, rainy, snowy, noisy, blurred, dark, blocky or scratched photos.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("restore")(restore.restore)
+app.command("classify")(classify.classify)
+app.command("train")(train.train)
+app.add_typer(data.app, name="data")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"lorair {lorair_cli.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Restore hazy, rainy, snowy, noisy, blurred, dark, blocky or scratched photos."""
+
+
+def run() -> None:
+    """Entry point of the ``lorair`` script: a user's error is one line and an exit code, never a traceback."""
+    try:
+        app()
+    except LorairError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        talk.print("Interrupted.")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left; there is nobody to tell
+        sys.exit(1)

@@ -1,0 +1,151 @@
+"""``lorair train``: a folder of clean photos in, a checkpoint out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lorair_cli.cli.console import data, talk
+from lorair_cli.cli.options import DEFAULTS, ScaleOption, SettingOption
+from lorair_cli.cli.progress import training_progress
+from lorair_cli.errors import UsageError
+from lorair_cli.settings import get_setting
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from lorair_cli.training.recipe import Recipe, Stage
+
+STOPPED = 130
+"""Exit code of a run that Ctrl-C or SIGTERM ended, so that what a script does next is not done."""
+MOST_WORKERS = 16
+
+
+def train(
+    ctx: typer.Context,
+    clean: Annotated[
+        list[Path], typer.Option("--clean", help="Folder of clean photos to learn from; may be given several times.")
+    ],
+    setting: SettingOption = DEFAULTS["setting"],
+    scale: ScaleOption = DEFAULTS["scale"],
+    stage: Annotated[
+        str, typer.Option("--stage", help="router, pretrain (stage 1), finetune (stage 2), or all of them in order.")
+    ] = "all",
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", min=0.01, help="For the chosen stages together; the recipe's steps if not given."),
+    ] = None,
+    valid: Annotated[
+        list[Path] | None,
+        typer.Option("--valid", help="Folder of clean photos to validate on; training must not see them."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the run, which goes on if it is there; runs/SETTING-SCALE if not given."),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="A recipe of your own (TOML) in place of the scale's.")
+    ] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option("--start-from", help="A checkpoint (.safetensors) whose weights to begin with, where they fit."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes that make samples; half the cores if not given.")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", help="auto, float32 or bfloat16. auto takes bfloat16 where it is fast.")
+    ] = "auto",
+    data_note: Annotated[
+        str | None,
+        typer.Option("--data-note", help="What the checkpoint is to say about the photos and their licences."),
+    ] = None,
+    licence: Annotated[
+        str, typer.Option("--licence", help="Licence of the weights, for the checkpoint to say.")
+    ] = "not stated",
+) -> None:
+    """Train router, network and experts on degraded copies of clean photos.
+
+    Stops in time or on Ctrl-C with everything saved; the same command goes on from there.
+    """
+    # Before torch is loaded: threads that wait for each other by spinning take the cores from the data workers, which
+    # on two cores made training half as fast.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from lorair_cli.data.clean import CleanPhotos
+    from lorair_cli.training.run import TrainingRun
+
+    stages = _stages(stage)
+    photos = CleanPhotos.find(clean)
+    resolved, accelerator = _resolve(scale, recipe, precision)
+    folder = out or Path("runs") / f"{setting}-{scale}"
+    run = TrainingRun(
+        setting=get_setting(setting),
+        recipe=resolved,
+        clean=photos,
+        valid=CleanPhotos.find(valid) if valid else None,
+        folder=folder,
+        minutes=minutes,
+        data_note=data_note or f"{len(photos)} photos, {', '.join(path.resolve().name for path in clean)}",
+        command=_as_typed(ctx),
+        workers=_default_workers() if workers is None else workers,
+        start_from=start_from,
+        licence=licence,
+    )
+    talk.print(
+        f"{len(photos)} clean photos, device {accelerator.device.type}, precision {resolved.precision}, folder {folder}"
+    )
+    with training_progress(talk) as reporter:
+        result = run.run(stages, accelerator, reporter)
+    if result is None:
+        talk.print("Stopped. Run the same command again to go on.")
+        raise typer.Exit(STOPPED)
+    data.print(str(result))
+    if stages[-1] == "router":
+        talk.print(f"Next: lorair classify photo.jpg --weights {result}, or the same command with --stage pretrain.")
+    else:
+        talk.print(f"Next: lorair restore photo.jpg --weights {result}")
+
+
+def _stages(stage: str) -> tuple[Stage, ...]:
+    from lorair_cli.training.recipe import STAGES
+
+    chosen = tuple(s for s in STAGES if stage in (s, "all"))
+    if not chosen:
+        raise UsageError(f"there is no stage {stage!r}", f"choose from all, {', '.join(STAGES)}")
+    return chosen
+
+
+def _resolve(scale: str, file: Path | None, precision: str) -> tuple[Recipe, Accelerator]:
+    """The recipe with its precision settled, and the accelerator that goes with it."""
+    from accelerate import Accelerator
+
+    from lorair_cli.restoration.device import choose_device, choose_precision
+    from lorair_cli.training.recipe import load_recipe
+
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise UsageError(f"training knows no precision {precision!r}", "choose from auto, float32, bfloat16")
+    recipe = load_recipe(scale, file)
+    if precision != "auto" or recipe.precision == "bf16":
+        chosen = choose_precision(precision, choose_device("auto"))
+        recipe = replace(recipe, precision="bf16" if chosen == "bfloat16" else "no")
+    return recipe, Accelerator(mixed_precision=recipe.precision)
+
+
+def _default_workers() -> int:
+    return max(1, min((os.cpu_count() or 1) // 2, MOST_WORKERS))
+
+
+def _as_typed(ctx: typer.Context) -> str:
+    """The command for the metadata: what was given, with paths reduced to their last part."""
+    words = ["lorair", "train"]
+    for name, value in ctx.params.items():
+        source = ctx.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        for one in value if isinstance(value, list | tuple) else [value]:
+            words += [f"--{name.replace('_', '-')}", one.resolve().name if isinstance(one, Path) else str(one)]
+    return " ".join(words)
