@@ -59,7 +59,11 @@ class StageRun:
         """
         trainable = [p for p in self.objective.module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            trainable, lr=self.recipe.learning_rate, betas=self.recipe.betas, weight_decay=self.recipe.weight_decay
+            trainable,
+            lr=self.recipe.learning_rate,
+            betas=self.recipe.betas,
+            weight_decay=self.recipe.weight_decay,
+            fused=True,  # one pass over the weights: on a CPU the plain one took 7 % of a step
         )
         module, optimizer = accelerator.prepare(self.objective.module, optimizer)
         clock = Clock(self.recipe.steps, self.minutes)
