@@ -1,0 +1,142 @@
+"""What ``lorair eval`` and ``lorair bench`` share: a restorer and its identity, progress, tables in several forms."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lorair_cli.cli.console import data, talk
+from lorair_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from lorair_cli.evaluation.measuring import Subject
+    from lorair_cli.restoration.restorer import Restorer
+
+Form = Literal["text", "json", "csv", "markdown"]
+
+MetricsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metrics", help="psnr, ssim, loe; with the extra `metrics` also lpips, lpips-vgg, fid, niqe, ilniqe."
+    ),
+]
+PoolingOption = Annotated[
+    int | None,
+    typer.Option("--pooling-window", min=1, help="Local pooling over so many pixels; 384 in the authors' code."),
+]
+ResultsOption = Annotated[
+    Path, typer.Option("--results", help="Where each measured picture is noted, to go on after an interruption.")
+]
+TileOption = Annotated[
+    int,
+    typer.Option("--tile", min=0, help="Side of a tile in pixels, 0 for none; never chosen by free memory here."),
+]
+TILE = 1536
+"""No picture of the paper's benchmarks is larger, so each is restored in one piece, as the paper did."""
+
+TableJsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Comma-separated values on stdout.")]
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="A Markdown table on stdout.")]
+RESULTS = Path("runs") / "bench.jsonl"
+
+
+def choose_form(as_json: bool, as_csv: bool, as_markdown: bool = False) -> Form:
+    """How to print; ``UsageError`` if two ways were asked for."""
+    if sum((as_json, as_csv, as_markdown)) > 1:
+        raise UsageError("--json, --csv and --markdown exclude each other")
+    return "json" if as_json else "csv" if as_csv else "markdown" if as_markdown else "text"
+
+
+def load_restorer(
+    setting: str,
+    *,
+    scale: str,
+    weights: Path | None,
+    device: str,
+    precision: str,
+    tile: int,
+    top_k: int | None,
+    pooling_window: int | None,
+) -> tuple[Restorer, str]:
+    """A restorer and the beginning of the SHA-256 of each of its files; errors as ``Restorer`` has them."""
+    from lorair_cli.restoration.restorer import Restorer
+    from lorair_cli.weights.checkpoint import load_checkpoint
+    from lorair_cli.weights.manifest import describe_file
+    from lorair_cli.weights.store import find_weights
+
+    paths = find_weights(setting, scale) if weights is None else find_weights(weights)
+    restorer = Restorer(
+        load_checkpoint(paths),
+        device=device,
+        precision=precision,
+        tile=tile,
+        top_k=top_k,
+        pooling_window=pooling_window,
+    )
+    return restorer, "+".join(describe_file(path).sha256[:12] for path in paths)
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes that ``accelerate launch`` started for one command, or the single one there is."""
+
+    rank: int
+    size: int
+    wait: Callable[[], None]
+    """Comes back when all of them got here."""
+
+    def journal(self, results: Path) -> Path:
+        """The file of this process: no two write into one."""
+        return self.journals(results)[self.rank]
+
+    def journals(self, results: Path) -> list[Path]:
+        """The files of all processes, the first one's first."""
+        return [results, *(results.with_suffix(f".{rank}{results.suffix}") for rank in range(1, self.size))]
+
+
+def find_team(device: str) -> Team:
+    """Who works on this command. Accelerate is asked only if it has started this process."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Team(0, 1, lambda: None)
+    from accelerate import PartialState
+
+    state = PartialState(cpu=device == "cpu")  # also makes each process's GPU its current one
+    return Team(state.process_index, state.num_processes, state.wait_for_everyone)
+
+
+@contextmanager
+def picture_progress(shown: bool = True) -> Iterator[Callable[[str, int], Callable[[str], None]]]:
+    """Bars on a terminal, nothing elsewhere: call with a name and a count, then with each picture's name."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=talk, transient=True, disable=not (shown and talk.is_terminal)) as bars:
+
+        def started(name: str, count: int) -> Callable[[str], None]:
+            task = bars.add_task(name, total=count)
+            return lambda _: bars.advance(task)
+
+        yield started
+
+
+def identity(subject: Subject | None) -> str:
+    """One line that says what made the numbers."""
+    import lorair_cli
+
+    if subject is None:
+        return f"lorair {lorair_cli.__version__}: published numbers only"
+    return f"lorair {lorair_cli.__version__}, weights {subject.weights}, {subject.options}"
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], form: Form) -> None:
+    """A table on stdout in any form but JSON."""
+    from lorair_cli.evaluation import report
+
+    shape = {"text": report.as_text, "csv": report.as_csv, "markdown": report.as_markdown}[form]
+    data.print(shape(header, rows))

@@ -1,0 +1,195 @@
+"""From a benchmark and a folder to pairs of pictures: finding them, saying what is missing, reading them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lorair_cli.data.contact_sheet import sample_photos
+from lorair_cli.data.pairs import quantised, to_unit
+from lorair_cli.data.synthesis import degrade
+from lorair_cli.errors import ImageError, UsageError
+from lorair_cli.evaluation.metrics import Bytes
+from lorair_cli.evaluation.pairing import PairedFiles, first_names, pair_by_name, pair_by_position, picture_files
+from lorair_cli.evaluation.protocols import PROTOCOLS
+from lorair_cli.evaluation.registry import Benchmark, Layout, Registry
+from lorair_cli.imaging.arrays import to_eight_bits
+from lorair_cli.imaging.decode import read_photo
+from lorair_cli.settings import TEN_DEGRADATIONS
+
+BUILTIN_STRENGTH = 0.5
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One input and, if there is one, its ground truth: (h, w, 3) uint8 RGB."""
+
+    name: str
+    lq: Bytes
+    gt: Bytes | None
+
+
+@dataclass(frozen=True)
+class Located:
+    """A benchmark that was found on disk."""
+
+    benchmark: Benchmark
+    count: int
+    problems: tuple[str, ...]
+    """Why its mean must not stand beside the paper's; empty if the set is what it should be."""
+    read: Callable[[], Iterator[Pair]]
+    """The pairs, one after the other, always in the same order. Raises ``ImageError`` for a file that is no picture."""
+
+
+def locate(benchmark: Benchmark, root: Path) -> Located | None:
+    """The benchmark's files under ``root``; None if its folders are not there or are empty.
+
+    Raises ``UsageError`` if files cannot be paired at all.
+    """
+    layout = benchmark.layout
+    if layout.rule == "builtin":
+        return _checked(benchmark, _builtin_count(), lambda: builtin_pairs(benchmark.degradation), ())
+    source = _first(root, layout.input)
+    if source is None:
+        return None
+    if layout.rule in ("noise", "no-truth"):
+        files = _without_strays(benchmark, picture_files(source, layout.files))
+        read = (lambda: _noisy(files, layout)) if layout.rule == "noise" else (lambda: _alone(files))
+        return _checked(benchmark, len(files), read, ()) if files else None
+    target = _first(root, layout.target)
+    if target is None:
+        return None
+    if layout.rule == "arrays":
+        lq, gt = _array(source), _array(target)
+        if lq.shape != gt.shape:
+            raise UsageError(f"{source} and {target} hold arrays of unlike shapes")
+        return _checked(benchmark, len(lq), lambda: _slices(lq, gt), ())
+    paired = _paired(benchmark, source, target)
+    problems = []
+    if paired.without_truth:
+        problems.append(f"{len(paired.without_truth)} inputs without truth: {first_names(paired.without_truth)}")
+    if paired.without_input:
+        problems.append(f"{len(paired.without_input)} truths without input: {first_names(paired.without_input)}")
+    found = len(paired.pairs)
+    return _checked(benchmark, found, lambda: _from_files(paired), tuple(problems)) if found or problems else None
+
+
+def how_to_get(benchmark: Benchmark, registry: Registry, root: Path) -> str:
+    """Several lines: where the data set can be had, and the folders to put it into."""
+    lines = [f"{benchmark.name} is not in {root}.", f"Get it from: {registry.sources[benchmark.obtain]}", "Put it so:"]
+    lines += [f"  {root / benchmark.layout.input[0]}{_what(benchmark.layout, 'inputs')}"]
+    if benchmark.layout.target:
+        lines += [f"  {root / benchmark.layout.target[0]}{_what(benchmark.layout, 'ground truth')}"]
+    if benchmark.pairs:
+        lines += [f"{benchmark.pairs} pictures ({benchmark.evidence})."]
+    return "\n".join([*lines, benchmark.note] if benchmark.note else lines)
+
+
+def _what(layout: Layout, role: str) -> str:
+    if layout.rule == "arrays":
+        return f"  ({role})"
+    return f"/{'*' if role == 'ground truth' else layout.files}  ({role})"
+
+
+def find_path(root: Path, relative: str) -> Path | None:
+    """``root / relative``, upper and lower case alike; None if it is not there."""
+    path = root
+    for part in relative.split("/"):
+        if not (path / part).exists():
+            same = (p.name for p in path.iterdir() if p.name.casefold() == part.casefold()) if path.is_dir() else ()
+            part = min(same, default="")
+            if not part:
+                return None
+        path = path / part
+    return path
+
+
+def _first(root: Path, places: tuple[str, ...]) -> Path | None:
+    return next((found for place in places if (found := find_path(root, place)) is not None), None)
+
+
+def _without_strays(benchmark: Benchmark, files: dict[str, Path]) -> dict[str, Path]:
+    return {key: path for key, path in files.items() if key not in benchmark.strays}
+
+
+def _paired(benchmark: Benchmark, source: Path, target: Path) -> PairedFiles:
+    layout = benchmark.layout
+    inputs = _without_strays(benchmark, picture_files(source, layout.files))
+    if layout.rule == "realblur":
+        inputs = {key: path for key, path in inputs.items() if "/gt/" not in key}
+    nested = "/" in layout.files
+    targets = _without_strays(benchmark, picture_files(target, "**/*" if nested else "*"))
+    if layout.rule == "sorted":
+        return pair_by_position(inputs, targets)
+    return pair_by_name(inputs, targets, layout.rule)
+
+
+def _checked(
+    benchmark: Benchmark, count: int, read: Callable[[], Iterator[Pair]], problems: tuple[str, ...]
+) -> Located:
+    if benchmark.pairs and count != benchmark.pairs:
+        known = {w.pairs: w.reason for w in benchmark.wrong}
+        memory = " (a number from memory)" if benchmark.evidence == "remembered" else ""
+        problems = (known.get(count, f"{count} of {benchmark.pairs} pictures{memory}"), *problems)
+    return Located(benchmark, count, problems, read)
+
+
+def read_bytes(path: Path) -> Bytes:
+    """The picture in ``path`` as 8-bit RGB; ``ImageError`` if it is none."""
+    return to_eight_bits(read_photo(path).rgb)
+
+
+def _from_files(paired: PairedFiles) -> Iterator[Pair]:
+    for name, lq, gt in paired.pairs:
+        yield Pair(name, read_bytes(lq), read_bytes(gt))
+
+
+def _alone(files: dict[str, Path]) -> Iterator[Pair]:
+    for name, path in files.items():
+        yield Pair(name, read_bytes(path), None)
+
+
+def _noisy(files: dict[str, Path], layout: Layout) -> Iterator[Pair]:
+    """PromptIR's noise: numpy's old generator, one stream from seed 0, values cut to whole numbers, not rounded."""
+    protocol, rng = PROTOCOLS["promptir-rgb"], np.random.RandomState(0)
+    for _ in range(layout.passes_before):
+        for path in files.values():
+            rng.standard_normal(protocol.prepared(read_bytes(path)).shape)
+    for name, path in files.items():
+        gt = protocol.prepared(read_bytes(path))
+        noisy = gt + rng.standard_normal(gt.shape) * layout.sigma
+        yield Pair(name, np.clip(noisy, 0, 255).astype(np.uint8), gt)
+
+
+def _array(path: Path) -> Bytes:
+    """The one array (n, h, w, 3) of uint8 in a MATLAB file."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        arrays = [v for k, v in loadmat(path).items() if not k.startswith("__")]
+    except (MatReadError, OSError, ValueError, NotImplementedError, TypeError) as error:
+        raise ImageError(f"{path}: not a MATLAB file that can be read: {' '.join(str(error).split())}") from None
+    if len(arrays) != 1 or arrays[0].ndim != 4 or arrays[0].shape[3] != 3 or arrays[0].dtype != np.uint8:
+        raise ImageError(f"{path}: expected one array of (n, height, width, 3) 8-bit values")
+    return np.asarray(arrays[0])
+
+
+def _slices(lq: Bytes, gt: Bytes) -> Iterator[Pair]:
+    for index in range(len(lq)):
+        yield Pair(f"{index:04}", lq[index], gt[index])
+
+
+def builtin_pairs(degradation: str) -> Iterator[Pair]:
+    """scikit-image's sample photos, degraded at middle strength with fixed seeds: the same pictures every time."""
+    label = TEN_DEGRADATIONS.index(degradation)
+    for index, (name, gt) in enumerate(sample_photos()):
+        rng = np.random.default_rng((index, label))
+        yield Pair(name, quantised(degrade(to_unit(gt), degradation, rng, BUILTIN_STRENGTH)), gt)
+
+
+def _builtin_count() -> int:
+    return len(sample_photos())

@@ -1,0 +1,86 @@
+"""One page with the pictures of each benchmark that gained least and most: input and result under a slider."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+from lorair_cli.errors import LorairError
+from lorair_cli.evaluation.datasets import Pair
+from lorair_cli.evaluation.measuring import Meter, Record, Subject
+from lorair_cli.evaluation.metrics import Bytes, eight_bits
+from lorair_cli.imaging.files import atomic_write, printable
+from lorair_cli.imaging.photo import Photo
+from lorair_cli.restoration.pictures import thumbnail_jpeg
+
+SHOWN = 3
+"""Pictures that gained least, and as many that gained most."""
+LONGEST_SIDE = 800
+_PLACE = "<!-- pictures -->"
+
+
+class Gallery:
+    """Collects sections, one per benchmark, and writes them as one file that needs no network."""
+
+    def __init__(self) -> None:
+        self._sections: list[str] = []
+
+    def add(
+        self, benchmark: str, pairs: Iterable[Pair], records: Sequence[Record], subject: Subject, meter: Meter
+    ) -> None:
+        """A section with the extremes of one benchmark in PSNR by its first protocol; they are restored once more.
+
+        Nothing is added for a benchmark without ground truth.
+
+        Args:
+            benchmark: its name.
+            pairs: the pictures that ``records`` are of, in the same order.
+            records: what was measured.
+            subject: what restores.
+            meter: how pictures are prepared.
+        """
+        score = f"psnr@{meter.protocols[0].name}"
+        gains = {i: r.after[score] - r.before[score] for i, r in enumerate(records) if score in r.after}
+        if not gains:
+            return
+        order = sorted(gains, key=gains.__getitem__)
+        chosen = dict.fromkeys([*order[:SHOWN], *order[-SHOWN:]])
+        figures: dict[int, str] = {}
+        for index, (pair, record) in enumerate(zip(pairs, records, strict=True)):
+            if index in chosen:
+                ready = meter.prepared(pair)
+                after = eight_bits(meter.restored(subject, ready).rgb)
+                words = f"{record.before[score]:.2f} to {record.after[score]:.2f} dB ({gains[index]:+.2f})"
+                figures[index] = _figure(ready.lq, after, f"{pair.name}: {words}")
+        title = f"<h2>{_text(benchmark)}, {_text(meter.protocols[0].name)}</h2>"
+        self._sections.append(f'{title}\n<div class="row">\n' + "\n".join(figures[i] for i in chosen) + "\n</div>")
+
+    def write(self, path: Path, made_by: str) -> None:
+        """The page, whole or not at all; ``LorairError`` if it cannot be written."""
+        template = Path(__file__).with_name("gallery.html").read_text(encoding="utf-8")
+        body = "\n".join([f"<p>{_text(made_by)}</p>", *self._sections])
+        try:
+            with atomic_write(path) as file:
+                file.write(template.replace(_PLACE, body).encode("utf-8", "replace"))
+        except OSError as error:
+            reason = error.strerror or error
+            raise LorairError(f"{printable(str(path))}: cannot be written: {reason}", "choose another --html") from None
+
+
+def _figure(before: Bytes, after: Bytes, caption: str) -> str:
+    return (
+        f'<figure><div class="pair"><img alt="input" src="{_picture(before)}">'
+        f'<img alt="result" src="{_picture(after)}">'
+        f'<input type="range" min="0" max="100" value="50" aria-label="{_text(caption)}"></div>'
+        f"<figcaption>{_text(caption)}</figcaption></figure>"
+    )
+
+
+def _picture(rgb: Bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail_jpeg(Photo(rgb), LONGEST_SIDE)).decode()
+
+
+def _text(text: str) -> str:
+    return escape(printable(text))

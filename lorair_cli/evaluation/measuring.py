@@ -1,0 +1,302 @@
+"""Restoring and measuring pictures one after the other, remembering each, so that nothing is measured twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+import lorair_cli
+from lorair_cli.errors import ImageError, LorairError, UsageError
+from lorair_cli.evaluation.datasets import Pair
+from lorair_cli.evaluation.learned import FID, LEARNED, LearnedMetric, fid, load_learned
+from lorair_cli.evaluation.metrics import Values, eight_bits, loe
+from lorair_cli.evaluation.protocols import Protocol
+from lorair_cli.imaging.encode import write_photo
+from lorair_cli.imaging.photo import Photo
+from lorair_cli.restoration.restorer import Restorer
+from lorair_cli.tables import build
+
+PLAIN = ("psnr", "ssim", "loe")
+"""Metrics that need nothing beside this package."""
+METRICS = (*PLAIN, *LEARNED, FID)
+_ALIASES = {"lpips": "lpips-alex", "il-niqe": "ilniqe", "il_niqe": "ilniqe"}
+
+Scores = dict[str, float]
+"""Values by ``metric@protocol`` for PSNR and SSIM, by the metric's name for the others."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture, restored and measured."""
+
+    key: str
+    """Hash of everything the numbers depend on: weights, options, protocols and both pictures."""
+    benchmark: str
+    image: str
+    weights: str
+    before: dict[str, float]
+    """Scores of the input itself."""
+    after: dict[str, float]
+    """Scores of the result."""
+    recognised: str = ""
+    """Most probable degradation, by the router."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A result in [0, 1], (h, w, 3), as exact as 16 bits."""
+
+    rgb: Values
+    recognised: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: something that restores a picture, and the words that identify it."""
+
+    restore: Callable[[Pair], Restored]
+    weights: str
+    """Beginning of the SHA-256 of the weights, or the folder of pictures made elsewhere."""
+    options: str
+    """Precision, pooling and what else decides the numbers."""
+    degradations: tuple[str, ...] = ()
+    """What its router can tell; empty if there is none."""
+
+
+def restorer_subject(restorer: Restorer, weights: str) -> Subject:
+    """A ``Restorer`` with the hash of its ``weights``."""
+    pooling = f"{restorer.pooling_window}-pixel pooling" if restorer.pooling_window else "global pooling"
+    options = f"{restorer.precision} on {restorer.device.type}, {pooling}, tile {restorer.tile}, top-k {restorer.top_k}"
+
+    def restore(pair: Pair) -> Restored:
+        # 16 bits in give 16 bits out: protocols that do not round get what the network made.
+        result = restorer.restore(Photo(pair.lq.astype(np.uint16) * np.uint16(257)))
+        probabilities = result.diagnosis.probabilities
+        recognised = max(probabilities, key=probabilities.__getitem__)
+        return Restored(result.photo.rgb.astype(np.float32) / np.float32(65535), recognised, result.seconds)
+
+    return Subject(restore, weights, options, restorer.info.degradations)
+
+
+class Store:
+    """Records in a file, one JSON object per line, each written the moment it is there.
+
+    Args:
+        path: the file; made when the first record comes. None remembers nothing beyond the process.
+        known: other such files, only read.
+    """
+
+    def __init__(self, path: Path | None, known: Sequence[Path] = ()) -> None:
+        self.path = path
+        files = [*known, path] if path is not None else known
+        self._records = {record.key: record for file in files for record in _read_records(file)}
+
+    def take(self, path: Path) -> None:
+        """Keep the records of another such file too; errors as :meth:`add` has them."""
+        for record in _read_records(path):
+            if self.find(record.key) != record:
+                self.add(record)
+
+    def find(self, key: str) -> Record | None:
+        """The record with this key, if there is one."""
+        return self._records.get(key)
+
+    def add(self, record: Record) -> None:
+        """Keep ``record``; ``LorairError`` if its file cannot be written."""
+        self._records[record.key] = record
+        if self.path is None:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a+b") as file:  # a journal grows; a line cut off before is closed first
+                if file.tell() and not _ends_with_newline(self.path):
+                    file.write(b"\n")
+                file.write(json.dumps(asdict(record)).encode() + b"\n")
+        except OSError as error:
+            raise LorairError(f"{self.path}: cannot be written: {error.strerror}", "choose another --results") from None
+
+
+def _read_records(path: Path) -> list[Record]:
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError):  # cut off by a crash, or written by another version: measured again
+            records.append(build(Record, json.loads(line)))
+    return records
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        return file.read(1) == b"\n"
+
+
+def parse_metrics(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of metrics, several of which may stand in one text with commas between them.
+
+    Raises ``UsageError`` for a name that is no metric.
+    """
+    found = []
+    for name in (part.strip().lower() for text in names for part in text.split(",")):
+        metric = _ALIASES.get(name, name)
+        if metric not in METRICS:
+            raise UsageError(f"there is no metric {name!r}", f"choose from {', '.join(METRICS)}")
+        found.append(metric)
+    return tuple(dict.fromkeys(found))
+
+
+class Meter:
+    """Measures results by some protocols and metrics.
+
+    Args:
+        protocols: how; all of them prepare pictures in the same way.
+        metrics: from ``METRICS``. Those that a picture allows are taken: no PSNR without ground truth.
+        device: where pyiqa's networks run.
+
+    Raises:
+        UsageError: the protocols cut pictures in different ways, or pyiqa is not installed.
+        LorairError: a network cannot be downloaded.
+    """
+
+    def __init__(self, protocols: Sequence[Protocol], metrics: Sequence[str], device: str = "cpu") -> None:
+        if len({(p.multiple, p.split) for p in protocols}) != 1:
+            names = " and ".join(p.name for p in protocols)
+            raise UsageError(f"{names} prepare pictures in different ways", "measure by one after the other")
+        self.protocols, self.metrics, self.device = tuple(protocols), tuple(metrics), device
+        self.learned: dict[str, LearnedMetric] = {m: load_learned(m, device) for m in metrics if m in LEARNED}
+
+    def prepared(self, pair: Pair) -> Pair:
+        """A pair as the protocols want it."""
+        cut = self.protocols[0].prepared
+        return Pair(pair.name, cut(pair.lq), None if pair.gt is None else cut(pair.gt))
+
+    def restored(self, subject: Subject, pair: Pair) -> Restored:
+        """The result for a prepared pair, in halves where the protocol says so."""
+        split, cut = self.protocols[0].split, self.protocols[0].prepared
+        if not split or pair.lq.shape[1] <= split:
+            result = subject.restore(pair)
+            return replace(result, rgb=cut(result.rgb))  # pictures made by another tool come whole
+        halves = [Pair(pair.name, np.ascontiguousarray(p), None) for p in np.split(pair.lq, [split], axis=1)]
+        left, right = (subject.restore(half) for half in halves)
+        rgb = np.concatenate([left.rgb, right.rgb], axis=1)
+        return Restored(rgb, left.recognised, left.seconds + right.seconds)
+
+    def expected(self, with_truth: bool) -> set[str]:
+        """Names of the scores that a picture gets."""
+        wanted = {m for m in self.metrics if m == "loe" or (m in LEARNED and _possible(m, with_truth))}
+        if with_truth:
+            measured = [p.name for p in self.protocols if p.measure is not None]
+            wanted |= {f"{metric}@{name}" for name in measured for metric in ("psnr", "ssim") if metric in self.metrics}
+        return wanted
+
+    def scores(self, rgb: Values, pair: Pair) -> Scores:
+        """All scores of a result ``rgb`` in [0, 1] for a prepared pair.
+
+        Raises ``ImageError`` if it does not fit the pair's ground truth.
+        """
+        found: Scores = {}
+        if pair.gt is not None and {"psnr", "ssim"} & set(self.metrics):
+            for protocol in self.protocols:
+                if protocol.measure is not None:
+                    psnr, ssim = protocol.score(rgb, pair.gt)
+                    found |= {f"psnr@{protocol.name}": psnr, f"ssim@{protocol.name}": ssim}
+        if "loe" in self.metrics:
+            if rgb.shape != pair.lq.shape:
+                raise ImageError(f"{pair.name}: the result has another size than the input")
+            found["loe"] = loe(pair.lq, eight_bits(rgb))
+        truth = None if pair.gt is None else pair.gt / np.float32(255)
+        for name, metric in self.learned.items():
+            if _possible(name, truth is not None):
+                found[name] = metric.call(np.clip(rgb, 0, 1), truth)
+        wanted = self.expected(pair.gt is not None)
+        return {name: float(value) for name, value in found.items() if name in wanted}
+
+
+def _possible(metric: str, with_truth: bool) -> bool:
+    return with_truth or not LEARNED[metric].against_truth
+
+
+def measure(
+    benchmark: str,
+    pairs: Iterable[Pair],
+    subject: Subject,
+    meter: Meter,
+    store: Store,
+    advance: Callable[[str], None] | None = None,
+) -> tuple[list[Record], tuple[float, str] | None]:
+    """Restore and measure pictures; those in the store with all that is asked for are not restored again.
+
+    Args:
+        benchmark: a name for the records.
+        pairs: what to restore.
+        subject: what restores.
+        meter: what measures.
+        store: what is known already; every new record goes there at once.
+        advance: called with each picture's name when it is done.
+
+    Returns:
+        A record per picture, and FID with its network if the meter is to measure it (FID needs all results at once, so
+        then nothing is taken from the store).
+    """
+    if FID not in meter.metrics:
+        return [_measured(benchmark, p, subject, meter, store, advance, None) for p in pairs], None
+    with tempfile.TemporaryDirectory() as folder:
+        folders = Path(folder) / "restored", Path(folder) / "truth"
+        for path in folders:
+            path.mkdir()
+        records = [_measured(benchmark, p, subject, meter, store, advance, folders) for p in pairs]
+        return records, fid(folders[0], folders[1], meter.device)
+
+
+def _measured(
+    benchmark: str,
+    pair: Pair,
+    subject: Subject,
+    meter: Meter,
+    store: Store,
+    advance: Callable[[str], None] | None,
+    folders: tuple[Path, Path] | None,
+) -> Record:
+    pair = meter.prepared(pair)
+    key = _key(benchmark, pair, subject, meter)
+    record = store.find(key)
+    if record is None or folders or not meter.expected(pair.gt is not None) <= record.after.keys():
+        result = meter.restored(subject, pair)
+        before = meter.scores(pair.lq / np.float32(255), pair)
+        after = meter.scores(result.rgb, pair)
+        record = Record(
+            key, benchmark, pair.name, subject.weights, before, after, result.recognised, round(result.seconds, 4)
+        )
+        store.add(record)
+        if folders and pair.gt is not None:
+            name = pair.name.replace("/", "_") + ".png"
+            write_photo(Photo(eight_bits(result.rgb)), folders[0] / name)
+            write_photo(Photo(pair.gt), folders[1] / name)
+    if advance is not None:
+        advance(pair.name)
+    return record
+
+
+def _key(benchmark: str, pair: Pair, subject: Subject, meter: Meter) -> str:
+    words = [lorair_cli.__version__, subject.weights, subject.options, benchmark, pair.name]
+    digest = hashlib.sha256(json.dumps([*words, *(p.name for p in meter.protocols)]).encode())
+    for picture in (pair.lq, pair.gt):
+        if picture is not None:
+            digest.update(repr(picture.shape).encode() + np.ascontiguousarray(picture).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def mean_scores(scores: Sequence[Mapping[str, float]]) -> Scores:
+    """The mean of each score over pictures that all have it."""
+    names = [name for name in scores[0] if all(name in s for s in scores)] if scores else []
+    return {name: float(np.mean([s[name] for s in scores])) for name in names}

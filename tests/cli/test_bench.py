@@ -1,0 +1,178 @@
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from typer.testing import CliRunner
+
+from lorair_cli.cli.main import app
+from lorair_cli.errors import LorairError
+from lorair_cli.evaluation import datasets
+
+runner = CliRunner()
+
+
+def call(*arguments):
+    """Like the ``lorair`` script, whose ``run`` turns a ``LorairError`` into its exit code."""
+    result = runner.invoke(app, ["bench", *map(str, arguments)])
+    if isinstance(result.exception, LorairError):
+        return result.exception.exit_code, result.stdout, str(result.exception)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three of the hundred pairs of Rain100L, and two pictures of BSD68."""
+    photo = skimage.data.astronaut()
+    for index in range(3):
+        gt = photo[100 * index : 100 * index + 64, 50:130]
+        for kind, picture in (("input", gt // 2), ("target", gt)):
+            (tmp_path / "Rain100L" / kind).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(tmp_path / "Rain100L" / kind / f"{index}.png"), picture[..., ::-1])
+    (tmp_path / "CBSD68").mkdir()
+    for index in range(2):
+        cv2.imwrite(str(tmp_path / "CBSD68" / f"{index}.png"), photo[index : index + 50, 30:99, ::-1])
+    return tmp_path
+
+
+@pytest.fixture
+def common(weights_file, tmp_path):
+    return ["--weights", weights_file, "--device", "cpu", "--precision", "float32", "--results", tmp_path / "r.jsonl"]
+
+
+def test_help_imports_nothing_heavy():
+    for command in ("bench", "eval"):
+        script = f"""
+import sys
+from lorair_cli.cli.main import run
+
+sys.argv = ["lorair", "{command}", "--help"]
+try:
+    run()
+except SystemExit as leaving:
+    assert not leaving.code
+print([m for m in ("torch", "skimage", "cv2", "pyiqa", "scipy") if m in sys.modules])
+"""
+        result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_list():
+    code, stdout, _ = call("--list", "--csv")
+    lines = list(csv.DictReader(io.StringIO(stdout)))
+    assert code == 0 and {"snow100k-s", "daclip-rainy", "derain-5sets", "builtin-noise"} <= {
+        r["benchmark"] for r in lines
+    }
+    test2800 = next(r for r in lines if r["benchmark"] == "derain-test2800")
+    assert test2800["pictures"] == "2800 (stated)" and test2800["protocols"].startswith("diffuir-y")
+    assert len(json.loads(call("--list", "--json")[1])["benchmarks"]) == len(lines)
+
+
+def test_partial_sets_in_json(root, common):
+    code, stdout, _ = call(
+        "--dataset", "rain100l", "--dataset", "BSD68", "--setting", "3task", "--data", root, "--json", *common
+    )
+    answer = json.loads(stdout)
+    assert code == 0 and answer["missing"] == [] and answer["failed"] == []
+    assert len(answer["made_by"]["weights"]) == 12 and "global pooling" in answer["made_by"]["options"]
+    rows = {(r["benchmark"], r["metric"]): r for r in answer["rows"]}
+    rain = rows["rain100l-promptir", "psnr"]
+    assert rain["pictures"] == 3 and rain["protocol"] == "promptir-rgb" and rain["paper"] == 37.75
+    assert rain["gap"] is None and "3 of 100 pictures" in rain["remark"] and rain["better"] is None
+    assert rows["bsd68-50", "psnr"]["before"] < rows["bsd68-15", "psnr"]["before"] - 6
+    mean = np.mean([rows[f"bsd68-{s}", "psnr"]["ours"] for s in (15, 25, 50)])
+    assert rows["bsd68", "psnr"]["ours"] == pytest.approx(mean)
+    assert 0 <= rows["rain100l-promptir", "accuracy"]["ours"] <= 100
+
+
+def test_resuming_restores_nothing_twice(root, common, monkeypatch):
+    arguments = ["--dataset", "rain100l", "--data", root, "--csv", *common]
+    first = call(*arguments, "--limit", 2)[1]
+    assert "only the first 2 of 3 pictures" in first
+    from lorair_cli.restoration.restorer import Restorer
+
+    restored, restore = [], Restorer.restore
+    monkeypatch.setattr(Restorer, "restore", lambda self, photo: restored.append(1) or restore(self, photo))
+    second = call(*arguments)[1]
+    assert len(restored) == 1 and call(*arguments)[1] == second and len(restored) == 1
+
+
+def test_a_missing_set_named_on_the_command_line(root, common):
+    code, stdout, stderr = call("--dataset", "lol", "--dataset", "rain100l", "--data", root, "--markdown", *common)
+    assert code == 1 and "| rain100l-promptir | psnr |" in stdout
+    assert "Get it from: RetinexNet" in stderr and str(root / "eval15" / "low") in stderr and "15 pictures" in stderr
+
+
+def test_a_broken_set_does_not_stop_the_others(root, common):
+    (root / "Rain100L" / "input" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    code, stdout, stderr = call("--dataset", "rain100l", "--dataset", "bsd68-15", "--data", root, "--json", *common)
+    answer = json.loads(stdout)
+    assert code == 1 and "1.png" in stderr and answer["failed"][0]["benchmark"] == "rain100l-promptir"
+    assert {r["benchmark"] for r in answer["rows"]} == {"bsd68-15"}
+
+
+def test_a_page_of_the_extremes(root, common, tmp_path):
+    page = tmp_path / "page.html"
+    code, _, _ = call("--dataset", "rain100l", "--data", root, "--html", page, *common)
+    text = page.read_text(encoding="utf-8")
+    assert code == 0 and text.count("<figure>") == 3 and "rain100l-promptir" in text and "weights" in text
+
+
+def test_a_table_with_some_cells_measured(root, common):
+    code, stdout, stderr = call("--table", 2, "--data", root, "--csv", *common)
+    lines = {(r["benchmark"], r["metric"]): r for r in csv.DictReader(io.StringIO(stdout))}
+    assert code == 0 and "sots-outdoor" in stderr
+    assert lines["bsd68-25", "psnr"]["ours"] and "2 of 68" in lines["bsd68-25", "psnr"]["remark"]
+    assert (
+        lines["sots-outdoor", "psnr"]["remark"] == "not measured" and lines["sots-outdoor", "psnr"]["paper"] == "30.68"
+    )
+
+
+@pytest.mark.parametrize("number", range(1, 11))
+def test_every_table_without_data_or_weights(number):
+    code, stdout, _ = call("--table", number)
+    assert code == 0 and stdout.startswith(f"Table {number}.") and "not measured" in stdout
+
+
+def test_builtin(common, monkeypatch):
+    photos = [(name, photo[:48, :64]) for name, photo in datasets.sample_photos()]
+    monkeypatch.setattr(datasets, "sample_photos", lambda: photos)
+    code, stdout, _ = call("--dataset", "builtin", "--json", *common)
+    rows = {(r["benchmark"], r["metric"]): r for r in json.loads(stdout)["rows"]}
+    assert code == 0 and rows["builtin", "psnr"]["pictures"] == 40 and rows["builtin", "psnr"]["paper"] is None
+    assert rows["builtin-noise", "psnr"]["protocol"] == "rgb" and 15 < rows["builtin-noise", "psnr"]["before"] < 25
+
+
+def test_speed(common):
+    code, stdout, _ = call("--speed", "--size", "96x64", "--size", "64x64", "--json", "--tile", 128, *common[:-2])
+    small, large = json.loads(stdout)["rows"]
+    assert code == 0 and (large["width"], large["height"], large["tiles"]) == (96, 64, 1)
+    assert small["seconds_per_megapixel"] == pytest.approx(small["seconds"] / 0.004096)
+    assert 0 < large["router_share"] <= 1 and large["precision"] == "float32"
+    assert "s/MP" in call("--speed", "--size", "64x64", *common[:-2])[1]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "nothing to measure"),
+        (["--dataset", "rain100l"], "no folder with data sets"),
+        (["--dataset", "rain100x", "--data", "."], "did you mean"),
+        (["--dataset", "lol", "--data", "nowhere"], "nowhere is no folder"),
+        (["--table", 12], "no table 12"),
+        (["--list", "--json", "--csv"], "exclude each other"),
+        (["--dataset", "builtin", "--metrics", "psnrr"], "no metric 'psnrr'"),
+        (["--speed", "--size", "big"], "'big' is no size"),
+        (["--speed", "--table", 1], "no data sets"),
+    ],
+)
+def test_wrong_usage(arguments, message, weights_file):
+    code, stdout, stderr = call(*arguments, "--weights", weights_file)
+    assert code == 2 and message in stderr and stdout == ""

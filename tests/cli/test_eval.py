@@ -1,0 +1,111 @@
+import csv
+import io
+import json
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from typer.testing import CliRunner
+
+from lorair_cli.cli.main import app
+from lorair_cli.errors import LorairError
+
+runner = CliRunner()
+
+
+def call(*arguments):
+    """Like the ``lorair`` script, whose ``run`` turns a ``LorairError`` into its exit code."""
+    result = runner.invoke(app, ["eval", *map(str, arguments)])
+    if isinstance(result.exception, LorairError):
+        return result.exception.exit_code, result.stdout, str(result.exception)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """LQ 8 levels off, results of another tool 2 levels off, GT; two pictures."""
+    for kind, offset in (("lq", 8), ("other", 2), ("gt", 0)):
+        (tmp_path / kind).mkdir()
+        for index in range(2):
+            gt = skimage.data.coffee()[index : index + 70, 100:180] // 2
+            cv2.imwrite(str(tmp_path / kind / f"{index}.png"), (gt + offset)[..., ::-1])
+    return tmp_path
+
+
+def psnr(offset):
+    return 20 * np.log10(255 / offset)
+
+
+def test_restoring_and_measuring(folders, weights_file):
+    code, stdout, _ = call(
+        "--input", folders / "lq", "--target", folders / "gt", "--weights", weights_file, "--device", "cpu", "--json"
+    )
+    answer = json.loads(stdout)
+    assert code == 0 and answer["protocols"] == ["rgb"] and len(answer["made_by"]["weights"]) == 12
+    assert answer["mean_of_input"]["psnr@rgb"] == pytest.approx(psnr(8))
+    assert answer["mean"]["psnr@rgb"] == pytest.approx(np.mean([i["result"]["psnr@rgb"] for i in answer["images"]]))
+    assert [i["image"] for i in answer["images"]] == ["0", "1"] and answer["images"][0]["recognised"]
+
+
+def test_pictures_of_another_tool_by_several_protocols(folders):
+    code, stdout, _ = call(
+        *("--input", folders / "lq", "--target", folders / "gt", "--restored", folders / "other"),
+        *("--protocol", "rgb", "--protocol", "daclip-rgb", "--metrics", "psnr", "--csv"),
+    )
+    first, second, mean = csv.DictReader(io.StringIO(stdout))
+    assert code == 0 and mean["image"] == "mean" and first.keys() == second.keys()
+    assert {k: float(v) for k, v in mean.items() if k != "image"} == pytest.approx(
+        {f"psnr@{p} {w}": psnr(o) for p in ("rgb", "daclip-rgb") for w, o in (("input", 8), ("result", 2))}, abs=0.01
+    )
+
+
+def test_whole_pictures_by_a_protocol_that_cuts(folders):
+    code, stdout, _ = call(
+        "--target", folders / "gt", "--restored", folders / "other", "--protocol", "promptir-rgb", "--metrics", "psnr"
+    )
+    header, *lines = stdout.splitlines()[1:]
+    assert code == 0 and "input" not in header and lines[-1].split() == ["mean", f"{psnr(2):.2f}"]
+
+
+def test_without_ground_truth(folders):
+    code, stdout, _ = call("--input", folders / "lq", "--restored", folders / "other", "--json")
+    assert code == 0 and json.loads(stdout)["mean"] == {"loe": 0}  # an offset keeps the order of lightness
+
+
+def test_pairing_rules(folders):
+    (folders / "gt" / "0.png").rename(folders / "gt" / "x0.png")
+    arguments = ["--input", folders / "lq", "--target", folders / "gt", "--restored", folders / "other", "--json"]
+    code, _, stderr = call(*arguments)
+    assert code == 2 and "1 pictures" in stderr and "no ground truth" in stderr
+    assert call(*arguments, "--pair", "sorted")[0] == 0
+    (folders / "gt" / "1.png").rename(folders / "gt" / "1_clean.png")
+    (folders / "gt" / "x0.png").rename(folders / "gt" / "0_clean.png")
+    code, stdout, _ = call(*arguments, "--pair", "raindrop")
+    assert code == 0 and json.loads(stdout)["mean"]["psnr@rgb"] == pytest.approx(psnr(2))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "nothing to measure"),
+        (["--input", "nowhere"], "nowhere is no folder"),
+        (["--input", "lq", "--metrics", "psnr"], "cannot be measured"),
+        (["--input", "lq", "--metrics", "fid"], "ground truth"),
+        (["--input", "lq", "--target", "gt", "--protocol", "y"], "no protocol 'y'"),
+        (["--input", "lq", "--target", "gt", "--pair", "eye"], "called 'eye'"),
+        (["--input", "lq", "--target", "gt", "--protocol", "rgb", "--protocol", "promptir-rgb"], "different ways"),
+        (["--restored", "other"], "results alone"),
+        (["--input", "lq", "--target", "gt", "--restored", "empty"], "holds no photos"),
+        (["--input", "lq", "--target", "gt", "--restored", "one"], "1 results are not in"),
+    ],
+)
+def test_wrong_usage(arguments, message, folders, monkeypatch):
+    monkeypatch.chdir(folders)
+    (folders / "empty").mkdir()
+    (folders / "one").mkdir()
+    (folders / "other" / "0.png").replace(folders / "one" / "0.png")
+    code, stdout, stderr = call(*arguments)
+    assert code == 2 and message in stderr and stdout == ""

@@ -1,0 +1,190 @@
+import json
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from lorair_cli.errors import LorairError, UsageError
+from lorair_cli.evaluation.datasets import Pair
+from lorair_cli.evaluation.learned import fid, load_learned
+from lorair_cli.evaluation.measuring import Meter, Restored, Store, Subject, measure, parse_metrics, restorer_subject
+from lorair_cli.evaluation.protocols import get_protocol
+from lorair_cli.imaging.photo import Photo
+from lorair_cli.restoration.restorer import Restorer
+
+PHOTO = skimage.data.chelsea()[:80, :100]
+
+
+@pytest.fixture
+def pairs():
+    rng = np.random.default_rng(0)
+    return [Pair(n, np.clip(PHOTO + rng.normal(0, 20, PHOTO.shape), 0, 255).astype(np.uint8), PHOTO) for n in "ab"]
+
+
+class Halfway:
+    """Restores by going half of the way to the truth, and counts."""
+
+    def __init__(self, weights="w"):
+        self.calls = 0
+        self.subject = Subject(self.restore, weights, "options", ("noise",))
+
+    def restore(self, pair):
+        self.calls += 1
+        return Restored((pair.lq / 255 + PHOTO[: pair.lq.shape[0], : pair.lq.shape[1]] / 255) / 2, "noise", 0.1)
+
+
+def meter(*metrics, protocol="rgb"):
+    return Meter([get_protocol(protocol)], metrics or ("psnr", "ssim"))
+
+
+def test_before_and_after(pairs):
+    records, nothing = measure("set", pairs, Halfway().subject, meter(), Store(None))
+    assert nothing is None and [r.image for r in records] == ["a", "b"]
+    for record in records:
+        gain = record.after["psnr@rgb"] - record.before["psnr@rgb"]
+        assert gain == pytest.approx(20 * np.log10(2), abs=0.1)
+
+
+def test_an_interrupted_run_goes_on(pairs, tmp_path):
+    file, tool = tmp_path / "runs" / "results.jsonl", Halfway()
+    whole, _ = measure("set", pairs, Halfway().subject, meter(), Store(None))
+    measure("set", pairs[:1], tool.subject, meter(), Store(file))
+    text = file.read_text()
+    file.write_text(text + text[: len(text) // 2])  # the next line was cut off by a crash
+    records, _ = measure("set", pairs, tool.subject, meter(), Store(file))
+    assert tool.calls == 2 and records == whole
+    assert measure("set", pairs, tool.subject, meter(), Store(file))[0] == whole and tool.calls == 2
+
+
+@pytest.mark.parametrize("change", ["weights", "options", "input", "truth", "protocol", "metric"])
+def test_whatever_changes_the_numbers_is_measured_again(change, pairs, tmp_path):
+    tool, store = Halfway(), Store(tmp_path / "results.jsonl")
+    measure("set", pairs[:1], tool.subject, meter("psnr"), store)
+    subject, pair, how = tool.subject, pairs[0], meter("psnr")
+    if change in ("weights", "options"):
+        subject = replace(subject, **{change: "other"})
+    elif change == "input":
+        pair = replace(pair, lq=pair.lq // 2)
+    elif change == "truth":
+        pair = replace(pair, gt=pair.gt // 2)
+    else:
+        how = meter("psnr", protocol="diffuir-y") if change == "protocol" else meter("psnr", "ssim")
+    measure("set", [pair], subject, how, store)
+    assert tool.calls == 2
+
+
+def test_a_wide_picture_is_restored_in_halves_where_the_protocol_says_so():
+    seen = []
+
+    def restore(pair):
+        seen.append(pair.lq.shape)
+        return Restored(pair.lq / np.float32(255))
+
+    wide = np.tile(PHOTO[:32], (1, 21, 1))[:, :2048]
+    records, _ = measure(
+        "set", [Pair("x", wide, wide)], Subject(restore, "", ""), meter("psnr", protocol="diffuir-udc"), Store(None)
+    )
+    assert seen == [(32, 1024, 3)] * 2 and records[0].after["psnr@diffuir-udc"] == 100
+
+
+def test_protocols_that_cut_differently_do_not_go_together():
+    with pytest.raises(UsageError, match="different ways"):
+        Meter([get_protocol("rgb"), get_protocol("promptir-rgb")], ("psnr",))
+
+
+def test_without_truth_only_what_needs_none(pairs):
+    alone = [Pair("a", pairs[0].lq, None)]
+    records, _ = measure("set", alone, Halfway().subject, meter("psnr", "loe", protocol="no-reference"), Store(None))
+    assert set(records[0].after) == {"loe"} and records[0].before == {"loe": 0} and records[0].after["loe"] > 0
+
+
+def test_a_restorers_result_is_what_restoring_the_photo_gives(checkpoint, pairs):
+    restorer = Restorer(checkpoint, device="cpu", precision="float32", tile=0)
+    subject = restorer_subject(restorer, "abc")
+    restored = subject.restore(pairs[0])
+    direct = restorer.restore(Photo(pairs[0].lq))
+    assert np.abs(restored.rgb * 255 - direct.photo.rgb).max() < 0.51
+    assert len(np.unique(restored.rgb)) > 256  # finer than 8 bits
+    best = max(direct.diagnosis.probabilities, key=direct.diagnosis.probabilities.get)
+    assert restored.recognised == best and "global pooling" in subject.options
+
+
+def test_metric_names():
+    assert parse_metrics(["PSNR,ssim", "lpips", "il_niqe", "ssim"]) == ("psnr", "ssim", "lpips-alex", "ilniqe")
+    with pytest.raises(UsageError, match="psnrr"):
+        parse_metrics(["psnrr"])
+
+
+class StubIqa(SimpleNamespace):
+    """Stands in for pyiqa: LPIPS is the mean difference, NIQE the mean, FID the number of pictures."""
+
+    def __init__(self):
+        super().__init__(__version__="1.2.3", made=[])
+
+    def create_metric(self, name, device):
+        self.made.append(name)
+        if name == "fid":
+            from pathlib import Path
+
+            return lambda a, b: sum(len(list(Path(folder).iterdir())) for folder in (a, b))
+        return lambda *p: (p[0] - p[1]).abs().mean() if len(p) == 2 else p[0].mean()
+
+
+def test_learned_metrics_through_pyiqa(monkeypatch, pairs):
+    stub = StubIqa()
+    monkeypatch.setitem(sys.modules, "pyiqa", stub)
+    how = meter("lpips-alex", "lpips-vgg", "lpips-vgg-shifted", "niqe", "fid")
+    records, (value, label) = measure("set", pairs, Halfway().subject, how, Store(None))
+    before, after = records[0].before, records[0].after
+    assert after["lpips-vgg"] == pytest.approx(before["lpips-vgg"] / 2, abs=0.003)
+    assert after["lpips-vgg-shifted"] == pytest.approx(after["lpips-vgg"] / 2, rel=1e-4)
+    assert before["niqe"] == pytest.approx(pairs[0].lq.mean() / 255, abs=1e-4)
+    assert value == 4 and "Inception" in label and "not comparable" in label
+    assert "AlexNet" in how.learned["lpips-alex"].label and "pyiqa 1.2.3" in how.learned["lpips-alex"].label
+    assert stub.made == ["lpips", "lpips-vgg", "lpips-vgg", "niqe", "fid"]
+
+
+def test_learned_metrics_that_cannot_be_had(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pyiqa", None)
+    with pytest.raises(UsageError, match=r"needs pyiqa.*lorair\[metrics\]"):
+        load_learned("niqe")
+    with pytest.raises(UsageError, match="needs pyiqa"):
+        fid(tmp_path, tmp_path)
+
+    def offline(name, device):
+        assert isinstance(device, torch.device)
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setitem(sys.modules, "pyiqa", SimpleNamespace(create_metric=offline))
+    with pytest.raises(LorairError, match="cannot be downloaded: no route to host"):
+        load_learned("lpips-alex")
+
+
+def test_results_that_cannot_be_kept(pairs, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LorairError, match="cannot be written"):
+        measure("set", pairs, Halfway().subject, meter(), Store(tmp_path / "file" / "results.jsonl"))
+
+
+def test_strangers_in_the_results_file_are_passed_over(tmp_path, pairs):
+    file = tmp_path / "r.jsonl"
+    file.write_text(json.dumps({"key": "1", "unknown": 2}) + "\n[]\nnothing\n")
+    records, _ = measure("set", pairs[:1], Halfway().subject, meter(), Store(file))
+    assert Store(file).find(records[0].key) == records[0]
+
+
+def test_shares_of_several_processes_make_the_whole(pairs, tmp_path):
+    journals = [tmp_path / "r.jsonl", tmp_path / "r.1.jsonl"]
+    for rank, journal in enumerate(journals):
+        measure("set", pairs[rank::2], Halfway().subject, meter(), Store(journal, journals))
+    store, tool = Store(journals[0]), Halfway()
+    store.take(journals[1])
+    whole, _ = measure("set", pairs, tool.subject, meter(), store)
+    assert tool.calls == 0 and [r.image for r in whole] == ["a", "b"]
+    assert len(journals[0].read_text().splitlines()) == 2
+    store.take(journals[1])
+    assert len(journals[0].read_text().splitlines()) == 2
