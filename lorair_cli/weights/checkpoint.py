@@ -94,7 +94,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | Non
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     if dtype is not None:
         tensors = {k: v.to(dtype) if v.is_floating_point() else v for k, v in tensors.items()}
-    data = save(tensors, {"format": "pt", METADATA_KEY: json.dumps(_info_to_json(checkpoint.info), sort_keys=True)})
+    # One entry only: the library writes several in random order, and the same checkpoint would never be the same file.
+    data = save(tensors, {METADATA_KEY: json.dumps(info_as_dict(checkpoint.info), sort_keys=True)})
     try:
         with atomic_write(path) as file:
             file.write(data)
@@ -141,9 +142,10 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError, UnicodeError) as error:
-        raise WeightsError(
-            f"{path}: not a safetensors file, or damaged: {_one_line(error)}", "fetch or copy the file again"
-        ) from None
+        hint = "fetch or copy the file again"
+        if path.suffix in (".pth", ".pt", ".ckpt"):
+            hint = "only safetensors are read; `lorair weights convert` makes them of the authors' .pth files"
+        raise WeightsError(f"{path}: not a safetensors file, or damaged: {_one_line(error)}", hint) from None
 
 
 def _assign(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
@@ -170,7 +172,8 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _info_to_json(info: CheckpointInfo) -> dict[str, Any]:
+def info_as_dict(info: CheckpointInfo) -> dict[str, Any]:
+    """A description as its file holds it: plain values, with the version of the format."""
     raw = asdict(info) | {"format_version": FORMAT_VERSION}
     raw["router"]["encoder"]["kind"] = next(k for k, v in ENCODERS.items() if isinstance(info.router.encoder, v))
     return raw

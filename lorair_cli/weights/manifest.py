@@ -79,6 +79,8 @@ class Entry:
     degradations: tuple[str, ...]
     """Labels in the order of the router's logits."""
     trained_on: str
+    paper: str = ""
+    """The numbers of the paper that these weights stand for."""
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -88,6 +90,8 @@ class Entry:
             raise ValueError(f"degradations are not those of setting {self.setting}, in its order")
         if not self.files:
             raise ValueError("files is empty")
+        if self.format == "authors" and (len(self.files) != 2 or self.source.kind != "hub"):
+            raise ValueError("format authors is two files of a hub repository, the network and the router")
 
 
 Manifest = dict[str, Entry]

@@ -157,9 +157,9 @@ def test_half_precision_files_become_float32(authors_state):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_pth_files_become_a_checkpoint(tmp_path, authors_state, zipped):
+def test_pth_files_become_a_checkpoint(tmp_path, authors_pair, zipped):
     ir, router = tmp_path / "ir.pth", tmp_path / "router.pth"
-    states = widened(authors_state("ir")), authors_state("router")
+    states = authors_pair
     torch.save({"params": OrderedDict(states[0])}, ir, _use_new_zipfile_serialization=zipped)
     torch.save(OrderedDict(states[1]), router, _use_new_zipfile_serialization=zipped)
     checkpoint = convert_authors(ir, router, SETTINGS["4task"])
@@ -170,20 +170,6 @@ def test_pth_files_become_a_checkpoint(tmp_path, authors_state, zipped):
     assert torch.equal(network.ending.weight, states[0]["ending.conv.weight"])
     prior, logits = checkpoint.build_router()(torch.rand(1, 5, 3, 56, 56))
     assert network(torch.rand(1, 3, 16, 16), prior, logits.softmax(-1)).shape == (1, 3, 16, 16)
-
-
-def widened(state):
-    """The small network with a prior as short as the small router's: the fixtures' two do not fit together."""
-    cut = {k: v for k, v in state.items() if not k.startswith("intro_de.")}
-    for layer in ("intro_de.0", "intro_de.2"):
-        cut |= {f"{layer}.lora_A_list": torch.zeros(3, 4, 16), f"{layer}.lora_B_list": torch.zeros(3, 16, 4)}
-        cut |= {f"{layer}.conv.weight": torch.zeros(16, 16, 1, 1), f"{layer}.conv.bias": torch.zeros(16)}
-    for key in state:
-        if key.endswith(".conv1.lora_A_list") and ".blocks." not in key:
-            cut[key] = state[key][..., :16].clone()
-        elif key.endswith(".conv1.conv.weight") and ".blocks." not in key:
-            cut[key] = state[key][:, :16].clone()
-    return cut
 
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path, authors_state):

@@ -73,6 +73,11 @@ def test_a_table_becomes_an_entry(tmp_path):
         ("a.safetensors", "..", r"\[compact-3task\]: name '\.\.'"),
         ('kind = "bundled"', 'kind = "hub"', r"\[compact-3task\]: source has a repository"),
         ('kind = "bundled"', 'kind = "bundled", revision = "main", repository = "a/b"', "source has a repository"),
+        (
+            'format = "lorair"',
+            'format = "authors"',
+            "format authors is two files of a hub repository",
+        ),
         ('source = { kind = "bundled" }', "source = 3", r"\[compact-3task\]: source is not a table"),
         ("[compact-3task]", "compact-3task = 3\n[other]", r"\[compact-3task\]: the description is not a table"),
         ('scale = "compact"', "scale = ", r"not valid TOML.*line 4"),

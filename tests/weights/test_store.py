@@ -1,15 +1,16 @@
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from lorair_cli.errors import UsageError, WeightsError
 from lorair_cli.settings import SETTINGS
+from lorair_cli.weights import integrity
 from lorair_cli.weights import manifest as manifest_module
-from lorair_cli.weights import store
 from lorair_cli.weights.checkpoint import load_checkpoint, save_checkpoint
 from lorair_cli.weights.manifest import Entry, Source, WeightFile, describe_file, read_manifest
-from lorair_cli.weights.store import locate
+from lorair_cli.weights.store import find_weights, locate
 
 
 def entry(setting, scale, files, source=None):
@@ -76,7 +77,7 @@ def test_a_file_damaged_after_the_first_look_is_seen(bundle):
 def test_a_file_is_hashed_once(bundle, monkeypatch):
     folder, manifest = bundle
     calls = []
-    monkeypatch.setattr(store, "describe_file", lambda path: calls.append(path) or describe_file(path))
+    monkeypatch.setattr(integrity, "describe_file", lambda path: calls.append(path) or describe_file(path))
     for _ in range(3):
         locate("3task", "compact", manifest=manifest, bundled=folder)
     assert len(calls) == 1
@@ -94,11 +95,6 @@ def test_a_file_that_is_not_pinned_yet_is_said_so(tmp_path):
     (tmp_path / "new.safetensors").write_bytes(b"anything")
     with pytest.raises(WeightsError, match=r"not in this build.*--weights FILE"):
         locate("3task", "compact", manifest=manifest, bundled=tmp_path)
-
-
-def test_paper_weights_of_setting_1_are_not_downloaded_yet():
-    with pytest.raises(WeightsError, match=r"shallowdream204/LoRA-IR.*setting1_ir\.pth.*convert_authors.*--weights"):
-        locate("4task", "paper")
 
 
 @pytest.mark.parametrize("setting", sorted(SETTINGS.keys() - {"4task"}))
@@ -144,3 +140,18 @@ def test_bundled_files_of_the_manifest_are_here_once_they_are_pinned():
             info = load_checkpoint(paths).info
             assert (info.setting, info.scale, info.degradations) == (listed.setting, listed.scale, listed.degradations)
             assert replace(info, licence=listed.licence) == info, name
+
+
+def test_a_name_is_a_setting_a_file_a_folder_or_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "odd").write_text("")
+    assert find_weights("mine") == [Path("mine/model.safetensors")]
+    assert find_weights("odd") == [Path("odd")]
+    assert find_weights("a/none.safetensors") == [Path("a/none.safetensors")]  # the reader says that it is missing
+    assert find_weights(Path("owner/name")) == [Path("owner/name")]  # a path is never a repository
+    with pytest.raises(WeightsError, match="paper weights of setting 10task were never published"):
+        find_weights("10task", "paper")
+    for name in ("11task", "a/b/c"):
+        with pytest.raises(UsageError, match="no setting, file or hub repository"):
+            find_weights(name)

@@ -1,0 +1,256 @@
+"""``lorair weights``: what there is, what is here, and what is in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lorair_cli.cli import options
+from lorair_cli.cli.console import data, error_as_json, print_error, print_json, talk
+from lorair_cli.errors import UsageError, WeightsError
+from lorair_cli.settings import DEFAULT_SETTING, get_setting
+
+if TYPE_CHECKING:
+    from lorair_cli.weights.manifest import Entry
+
+app = typer.Typer(help="List, download, check, convert and export weights.", no_args_is_help=True)
+
+NamesArgument = Annotated[
+    list[str] | None, typer.Argument(help="Names as `lorair weights list` shows them.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object per line.")]
+
+
+@app.command("list")
+def list_weights(as_json: JsonOption = False) -> None:
+    """List all weights of this version: what is here, size, licence, degradations."""
+    from lorair_cli.weights.manifest import read_manifest
+
+    for name, entry in read_manifest().items():
+        state, size = _state(entry)
+        if as_json:
+            print_json(_entry_as_json(name, entry, state, size))
+            continue
+        shown = "size unknown" if size is None else _megabytes(size)
+        data.print(f"{name}: {state}, {shown}, {entry.licence}")
+        data.print(f"  {', '.join(entry.degradations)}")
+        data.print(f"  trained on {entry.trained_on}")
+
+
+@app.command("download")
+def download(names: NamesArgument = None) -> None:
+    """Fetch weights, all that are on the hub or the ones named, check them and print where they lie.
+
+    What is here and good is not fetched again. Another cache or hub: HF_HOME, HF_ENDPOINT, HF_TOKEN, HTTPS_PROXY.
+    """
+    from lorair_cli.weights.store import obtain
+
+    for _, entry in _chosen(names):
+        if names or entry.source.kind == "hub":
+            for file in obtain(entry):
+                data.print(str(file))
+
+
+@app.command("verify")
+def verify(names: NamesArgument = None, as_json: JsonOption = False) -> None:
+    """Check the files that are here, all or the ones named, against their SHA-256; nothing is downloaded."""
+    failed = False
+    for name, entry in _chosen(names):
+        try:
+            paths = _verified(name, entry)
+        except WeightsError as error:
+            failed = True
+            print_error(error)
+            if as_json:
+                print_json({"name": name, **error_as_json(error)})
+            continue
+        if not paths:
+            # Nothing to check is a failure only for what was asked for by name.
+            failed = failed or bool(names)
+            status = "not here"
+        else:
+            status = "ok"
+        if as_json:
+            print_json({"name": name, "status": status, "files": [str(path) for path in paths]})
+        else:
+            data.print(f"{name}: {status}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command("path")
+def path(name: Annotated[str, typer.Argument(help="Name as `lorair weights list` shows it.")]) -> None:
+    """Print where the files of some weights lie, one per line."""
+    from lorair_cli.weights.store import files_here
+
+    [(_, entry)] = _chosen([name])
+    here = files_here(entry)
+    if not here:
+        raise WeightsError(f"{name}: not on this machine", f"lorair weights download {name}")
+    for file, _ in here:
+        data.print(str(file))
+
+
+@app.command("info")
+def info(
+    file: Annotated[Path, typer.Argument(help="A checkpoint: .safetensors, or one of the authors' .pth.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Print what a checkpoint says about itself: sizes, degradations, where it comes from, its tensors."""
+    from lorair_cli.weights.inspection import inspect
+
+    found = inspect(file)
+    if as_json:
+        print_json(found)
+        return
+    data.print(f"{found['file']}: {found['format']}, {_megabytes(found['bytes'])}, {found['parameters']:,} numbers")
+    data.print(f"  sha256 {found['sha256']}")
+    for line in _lines(found["description"]):
+        data.print(f"  {line}")
+    for tensor, shape in found["tensors"].items():
+        data.print(f"  {tensor} {'x'.join(map(str, shape)) or 'scalar'}")
+
+
+@app.command("convert")
+def convert(
+    network: Annotated[Path, typer.Argument(help="The authors' restoration network, such as setting1_ir.pth.")],
+    router: Annotated[
+        Path | None, typer.Argument(help="The authors' router; the published one of the setting if not given.")
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors file to write.")] = Path(
+        "converted.safetensors"
+    ),
+    setting: options.SettingOption = "4task",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
+) -> None:
+    """Make a checkpoint of the authors' .pth files. Nothing in them is run."""
+    chosen = get_setting(setting)
+    _refuse_existing(output, overwrite)
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output}: checkpoints are .safetensors files", "choose another name")
+    from lorair_cli.weights.authors import convert_authors
+    from lorair_cli.weights.checkpoint import save_checkpoint
+
+    checkpoint = convert_authors(network, router or _published_router(setting), chosen)
+    save_checkpoint(output, checkpoint)
+    data.print(str(output))
+
+
+@app.command("export")
+def export(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The .safetensors or .onnx file to write.", show_default=False)
+    ],
+    mixture: Annotated[
+        str,
+        typer.Option("--mixture", help="Degradations and their shares, such as rain=0.7,haze=0.3.", show_default=False),
+    ],
+    setting: options.SettingOption = DEFAULT_SETTING,
+    scale: options.ScaleOption = "compact",
+    weights: options.WeightsOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
+) -> None:
+    """Fold one mixture of experts into a plain network and write it, checked against the one with experts.
+
+    A .safetensors file works like any other with --weights. An .onnx file holds the network alone: inputs `lq`
+    (1, 3, height, width), RGB in [0, 1], and `prior` of the router; output `restored`.
+    """
+    shares = _shares(mixture)
+    _refuse_existing(output, overwrite)
+    from lorair_cli.weights.checkpoint import load_checkpoint
+    from lorair_cli.weights.export import export as write
+    from lorair_cli.weights.store import find_weights, locate
+
+    checkpoint = load_checkpoint(find_weights(weights) if weights is not None else locate(setting, scale))
+    difference = write(checkpoint, shares, output)
+    data.print(str(output))
+    talk.print(f"largest difference to the network with experts: {difference:.1e}")
+
+
+def _chosen(names: Sequence[str] | None) -> list[tuple[str, Entry]]:
+    """The named entries of the manifest, or all; ``UsageError`` for a name that is none."""
+    from lorair_cli.weights.manifest import read_manifest
+
+    entries = read_manifest()
+    for name in names or ():
+        if name not in entries:
+            raise UsageError(f"there are no weights {name!r}", f"choose from {', '.join(entries)}")
+    return [(name, entries[name]) for name in names or entries]
+
+
+def _state(entry: Entry) -> tuple[str, int | None]:
+    """In a word where the weights are, and their size in bytes if it is known."""
+    from lorair_cli.weights.store import files_here
+
+    if here := files_here(entry):
+        return ("bundled" if entry.source.kind == "bundled" else "here"), sum(file.bytes for _, file in here)
+    size = sum(file.bytes for file in entry.files) if all(file.published for file in entry.files) else None
+    return ("not in this build" if entry.source.kind == "bundled" else "not downloaded"), size
+
+
+def _verified(name: str, entry: Entry) -> list[Path]:
+    """The files that are here, all of them good; ``WeightsError`` for the first that is not."""
+    from lorair_cli.weights.integrity import damage
+    from lorair_cli.weights.store import files_here
+
+    here = files_here(entry)
+    remedy = "install lorair again" if entry.source.kind == "bundled" else f"lorair weights download {name}"
+    for file, expected in here:
+        try:
+            reason = damage(file, expected)
+        except OSError as error:
+            reason = f"cannot be read, {error.strerror}"
+        if reason is not None:
+            raise WeightsError(f"{file}: damaged, {reason}", remedy)
+    return [file for file, _ in here]
+
+
+def _published_router(setting: str) -> Path:
+    from lorair_cli.weights.hub import fetch
+    from lorair_cli.weights.manifest import read_manifest
+
+    for entry in read_manifest().values():
+        if entry.setting == setting and entry.format == "authors":
+            return fetch(entry.source.repository, entry.source.revision, entry.files[1])
+    raise UsageError(f"no router of setting {setting} was published", "name the router's file, too")
+
+
+def _shares(text: str) -> dict[str, float]:
+    """``rain=0.7,haze=0.3`` as a table; a name alone has share one."""
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, share = part.strip().partition("=")
+        try:
+            shares[name] = float(share) if share else 1.0
+        except ValueError:
+            raise UsageError(f"{share!r} is no number in the mixture {text!r}", "write rain=0.7,haze=0.3") from None
+    return shares
+
+
+def _refuse_existing(output: Path, overwrite: bool) -> None:
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} exists already", "use --overwrite to replace it")
+
+
+def _entry_as_json(name: str, entry: Entry, state: str, size: int | None) -> dict[str, Any]:
+    return {"name": name, "state": state, "total_bytes": size, **asdict(entry)}
+
+
+def _lines(table: dict[str, Any], indent: str = "") -> list[str]:
+    """A nested table as text."""
+    lines = []
+    for key, value in table.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            lines.append(f"{indent}{key}: {shown}")
+    return lines
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

@@ -1,0 +1,163 @@
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from lorair_cli.cli.main import app
+from lorair_cli.errors import LorairError
+from lorair_cli.weights import hub, manifest, store
+from lorair_cli.weights.checkpoint import load_checkpoint
+from lorair_cli.weights.manifest import describe_file
+
+runner = CliRunner()
+
+
+def call(*arguments):
+    """Like the ``lorair`` script, whose ``run`` turns a ``LorairError`` into its exit code."""
+    result = runner.invoke(app, ["weights", *map(str, arguments)])
+    if isinstance(result.exception, LorairError):
+        return result.exception.exit_code, result.stdout, str(result.exception)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def bundle(weights_file, tmp_path, monkeypatch):
+    """A project whose manifest lists one bundled file, one that is not published yet, and one on the hub."""
+    folder = tmp_path / "bundled"
+    folder.mkdir()
+    path = folder / "tiny.safetensors"
+    path.write_bytes(weights_file.read_bytes())
+    table = """
+[{name}]
+setting = "{setting}"
+scale = "{scale}"
+format = "lorair"
+source = {source}
+files = [{{ name = "{file}", sha256 = "{sha256}", bytes = {bytes} }}]
+licence = "Apache-2.0"
+degradations = {degradations}
+trained_on = "nothing"
+"""
+    three = {"setting": "3task", "degradations": '["rain", "haze", "noise"]'}
+    four = {"setting": "4task", "degradations": '["snow", "rain", "raindrop"]'}
+    described = asdict(describe_file(path))
+    described["file"] = described.pop("name")
+    later = {"file": "later.safetensors", "sha256": "", "bytes": 0}
+    bundled, remote = '{ kind = "bundled" }', '{ kind = "hub", repository = "a/b", revision = "main" }'
+    text = table.format(name="compact-3task", scale="compact", source=bundled, **three, **described)
+    text += table.format(name="compact-4task", scale="compact", source=bundled, **four, **later)
+    text += table.format(name="paper-4task", scale="paper", source=remote, **four, **later)
+    (tmp_path / "weights.toml").write_text(text)
+    monkeypatch.setattr(manifest, "manifest_path", lambda: tmp_path / "weights.toml")
+    monkeypatch.setattr(store, "BUNDLED", folder)
+    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    return path
+
+
+def test_list_says_what_is_here(bundle):
+    code, stdout, _ = call("list")
+    assert code == 0
+    assert "compact-3task: bundled, " in stdout and " MB, Apache-2.0" in stdout
+    assert "compact-4task: not in this build" in stdout and "paper-4task: not downloaded" in stdout
+    code, stdout, _ = call("list", "--json")
+    entries = {entry["name"]: entry for entry in map(json.loads, stdout.splitlines())}
+    assert [entry["state"] for entry in entries.values()] == ["bundled", "not in this build", "not downloaded"]
+    assert entries["compact-3task"]["total_bytes"] == bundle.stat().st_size
+    assert entries["paper-4task"]["total_bytes"] is None
+    assert entries["paper-4task"]["source"]["repository"] == "a/b"
+
+
+def test_verify_tells_good_from_damaged_and_missing(bundle):
+    code, stdout, _ = call("verify")
+    assert code == 0
+    assert stdout.splitlines() == ["compact-3task: ok", "compact-4task: not here", "paper-4task: not here"]
+    assert call("verify", "paper-4task")[0] == 1  # asked for by name
+    data = bytearray(bundle.read_bytes())
+    data[-1] ^= 1
+    bundle.write_bytes(data)
+    code, stdout, stderr = call("verify", "compact-3task", "--json")
+    assert code == 1 and f"{bundle}: damaged, wrong SHA-256" in stderr
+    assert json.loads(stdout)["status"] == "failed" and str(bundle) in json.loads(stdout)["error"]
+
+
+def test_path_prints_where_files_lie(bundle):
+    assert call("path", "compact-3task") == (0, f"{bundle}\n", "")
+    code, stdout, error = call("path", "paper-4task")
+    assert code == 1 and stdout == "" and "lorair weights download paper-4task" in error
+    assert call("download", "compact-3task") == (0, f"{bundle}\n", "")
+
+
+@pytest.mark.parametrize("command", ["download", "verify", "path"])
+def test_an_unknown_name_is_wrong_usage(bundle, command):
+    code, _, error = call(command, "compact-5task")
+    assert code == 2 and "no weights 'compact-5task'" in error and "compact-3task" in error
+
+
+def test_info_of_a_checkpoint(weights_file, checkpoint):
+    code, stdout, _ = call("info", weights_file)
+    assert code == 0 and "degradations: rain, haze, noise" in stdout and "network.intro.weight 8x12x3x3" in stdout
+    code, stdout, _ = call("info", weights_file, "--json")
+    found = json.loads(stdout)
+    assert found["format"] == "lorair" and found["bytes"] == weights_file.stat().st_size
+    assert found["sha256"] == describe_file(weights_file).sha256
+    assert found["description"]["network"]["experts"] == 3
+    assert found["tensors"]["router.head.bias"] == [3]
+    parts = [*checkpoint.network.values(), *checkpoint.router.values()]
+    assert found["parameters"] == sum(tensor.numel() for tensor in parts)
+
+
+def test_info_of_what_is_no_checkpoint(tmp_path):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(b"<html></html>")
+    code, stdout, error = call("info", path)
+    assert code == 1 and stdout == "" and str(path) in error and "\n" not in error
+
+
+def test_export_writes_a_checkpoint_that_restores(weights_file, tmp_path):
+    path = tmp_path / "rain.safetensors"
+    arguments = "export", "--weights", weights_file, "--mixture", "rain, noise=0.5", "-o", path
+    code, stdout, stderr = call(*arguments)
+    assert (code, stdout) == (0, f"{path}\n") and "largest difference" in stderr
+    folded = load_checkpoint([path]).info
+    assert folded.network.experts == 0
+    assert folded.provenance["folded"] == pytest.approx({"rain": 2 / 3, "haze": 0, "noise": 1 / 3})
+    code, _, error = call(*arguments)
+    assert code == 2 and "exists already" in error
+    assert call(*arguments, "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "mixture, message",
+    [("snow=1", "know no 'snow'"), ("rain=much", "'much' is no number"), ("rain=-1", "positive"), ("", "know no ''")],
+)
+def test_a_wrong_mixture_is_wrong_usage(weights_file, tmp_path, mixture, message):
+    code, _, error = call("export", "--weights", weights_file, "--mixture", mixture, "-o", tmp_path / "x.safetensors")
+    assert code == 2 and message in error and not (tmp_path / "x.safetensors").exists()
+
+
+def test_convert_asks_for_a_router_where_none_was_published(tmp_path):
+    code, _, error = call("convert", tmp_path / "ir.pth", "--setting", "5task", "-o", tmp_path / "x.safetensors")
+    assert code == 2 and "no router of setting 5task was published" in error
+
+
+def test_info_and_convert_of_the_authors_files(tmp_path, monkeypatch):
+    shapes = Path(__file__).parents[1] / "fixtures" / "official"
+    for name in ("ir", "router"):
+        named = json.loads((shapes / f"{name}_shapes.json").read_text())
+        state = {key: torch.rand(shape) for key, shape in named.items()}
+        torch.save({"params": state} if name == "ir" else state, tmp_path / f"{name}.pth")
+    network, router = (json.loads(call("info", tmp_path / f"{name}.pth", "--json")[1]) for name in ("ir", "router"))
+    assert network["format"] == "authors' network" and network["description"]["network"]["experts"] == 3
+    assert router["format"] == "authors' router" and router["description"]["router"]["classes"] == 3
+    # Without a router, the published one of the setting is fetched; this one belongs to another network.
+    asked = []
+    monkeypatch.setattr(hub, "fetch", lambda *arguments: asked.append(arguments) or tmp_path / "router.pth")
+    code, _, error = call("convert", tmp_path / "ir.pth", "-o", tmp_path / "x.safetensors")
+    assert code == 1 and "wants a prior of 384 numbers" in error and not (tmp_path / "x.safetensors").exists()
+    [(repository, revision, file)] = asked
+    assert (repository, revision, file.name) == ("shallowdream204/LoRA-IR", "main", "setting1_router.pth")
