@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,13 +11,16 @@ import typer
 from lorair_cli.cli import options
 from lorair_cli.cli.console import data, error_as_json, print_error, print_json, talk
 from lorair_cli.errors import ImageError, UsageError
+from lorair_cli.imaging.files import printable
 from lorair_cli.settings import DEFAULT_SETTING
 
 BAR_WIDTH = 30
 
 
 def classify(
-    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.", show_default=False)],
+    photos: options.PhotosArgument = None,
+    recursive: options.RecursiveOption = False,
+    from_file: options.FromFileOption = None,
     setting: options.SettingOption = DEFAULT_SETTING,
     scale: options.ScaleOption = "compact",
     weights: options.WeightsOption = None,
@@ -29,18 +31,24 @@ def classify(
 ) -> None:
     """Print how probable each degradation is, with a bar for each.
 
-    A photo in which nothing stands out has nothing that the router knows. Examples:
+    A photo in which nothing stands out has nothing that the router knows. A bad photo is named and the others go on.
+
+    Examples:
 
         lorair classify photo.jpg
 
-        lorair classify scans/ --csv > scans.csv
+        lorair classify scans/ --recursive --csv > scans.csv
+
+        find . -name "*.jpg" -print0 | lorair classify --from-file - --json
+
+        lorair classify - < photo.jpg
     """
-    from lorair_cli.restoration.plan import find_photos
+    from lorair_cli.restoration.inputs import find_photos
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other")
-    sources = find_photos(photos)
-    from lorair_cli.imaging.decode import read_photo
+    sources = [photo.path for photo in find_photos(options.all_photos(photos, from_file), recursive=recursive)]
+    from lorair_cli.restoration.batch import read_source
     from lorair_cli.restoration.restorer import Restorer
 
     restorer = Restorer.from_pretrained(setting, scale=scale, weights=weights, device=device, precision=precision)
@@ -50,21 +58,22 @@ def classify(
         table.writerow(["photo", *names])
     failed = 0
     for source in sources:
+        name = "-" if source is None else str(source)
         try:
-            probabilities = restorer.diagnose(read_photo(source)).probabilities
+            probabilities = restorer.diagnose(read_source(source)[0]).probabilities
         except ImageError as error:
             failed += 1
             print_error(error)
             if as_json:
-                print_json({"input": str(source), **error_as_json(error)})
+                print_json({"input": name, **error_as_json(error)})
             continue
         if as_json:
             rounded = {name: round(p, 6) for name, p in probabilities.items()}
-            print_json({"input": str(source), "status": "ok", "probabilities": rounded})
+            print_json({"input": name, "status": "ok", "probabilities": rounded})
         elif as_csv:
-            table.writerow([source, *(f"{probabilities[name]:.6f}" for name in names)])
+            table.writerow([name, *(f"{probabilities[name]:.6f}" for name in names)])
         else:
-            data.print(str(source))
+            data.print(printable(name))
             for name, p in sorted(probabilities.items(), key=lambda item: -item[1]):
                 data.print(f"  {name:<12} {p:6.1%}  {_bar(p)}")
     if failed:

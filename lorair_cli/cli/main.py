@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import lorair_cli
-from lorair_cli.cli import classify, data, restore, train
+from lorair_cli.cli import bench, classify, data, doctor, eval, restore, train, weights
 from lorair_cli.cli.console import data as out
 from lorair_cli.cli.console import print_error, talk
 from lorair_cli.errors import LorairError
@@ -22,8 +22,12 @@ app = typer.Typer(
 )
 app.command("restore")(restore.restore)
 app.command("classify")(classify.classify)
+app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
+app.command("eval")(eval.evaluate)
+app.command("bench")(bench.bench)
 app.add_typer(data.app, name="data")
+app.add_typer(weights.app, name="weights")
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,31 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lorair_cli.cli import options
-from lorair_cli.cli.console import data, error_as_json, print_error, print_json, talk
-from lorair_cli.errors import LorairError, UsageError
+from lorair_cli.cli.console import data, print_json, talk
+from lorair_cli.errors import UsageError
+from lorair_cli.imaging.files import printable
 from lorair_cli.settings import DEFAULT_SETTING
 
 if TYPE_CHECKING:
+    from lorair_cli.restoration.batch import Outcome
     from lorair_cli.restoration.plan import Job
-    from lorair_cli.restoration.restorer import Restoration, Restorer
+    from lorair_cli.restoration.restorer import Restorer
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells expect it."""
+
+WHERE, HOW, HAND, LOOK = "Where results go", "How results are written", "Your own hand", "To look at"
 
 
 def restore(
-    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.", show_default=False)],
+    photos: options.PhotosArgument = None,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "-o",
             "--output",
-            help="A file for one photo, a folder for several. Without it, NAME_restored is written beside each photo.",
+            help="A file for one photo, a folder for several, - for a pipe; NAME_restored beside each if not given.",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    recursive: options.RecursiveOption = False,
+    from_file: options.FromFileOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that exist already.", rich_help_panel=WHERE)
+    ] = False,
+    skip_existing: Annotated[
+        bool,
+        typer.Option("--skip-existing", help="Pass by photos whose result exists already.", rich_help_panel=WHERE),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be written where.", rich_help_panel=WHERE)
+    ] = False,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="png, jpeg, webp, tiff or bmp; the source's if not given.",
+            autocompletion=lambda: ["png", "jpeg", "webp", "tiff", "bmp"],
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            "--quality",
+            min=1,
+            max=100,
+            help="Of JPEG and WebP; the source's, or else 95, if not given.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    subsampling: Annotated[
+        str | None,
+        typer.Option(
+            "--subsampling",
+            help="Of JPEG colours: 4:4:4, 4:2:2 or 4:2:0; the source's if not given.",
+            autocompletion=lambda: ["4:4:4", "4:2:2", "4:2:0"],
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    strip_metadata: Annotated[
+        bool,
+        typer.Option(
+            "--strip-metadata", help="Leave out EXIF (GPS too), XMP, DPI, texts; keep the colours.", rich_help_panel=HOW
+        ),
+    ] = False,
+    expert: Annotated[
+        str | None,
+        typer.Option(
+            "--expert",
+            help="Experts in place of the router's choice: haze=0.7,noise=0.3. The router still looks at the photo, "
+            "for the prior that guides the network.",
+            rich_help_panel=HAND,
+        ),
+    ] = None,
+    strength: Annotated[
+        float,
+        typer.Option("--strength", min=0, max=1, help="0 keeps the photo, 1 restores it fully.", rich_help_panel=HAND),
+    ] = 1.0,
+    only_if: Annotated[
+        float | None,
+        typer.Option(
+            "--only-if",
+            min=0,
+            max=1,
+            help="Leave a photo alone, byte for byte, if no degradation is this probable.",
+            rich_help_panel=HAND,
+        ),
+    ] = None,
+    passes: Annotated[
+        int,
+        typer.Option(
+            "--passes",
+            min=1,
+            max=8,
+            help="Restore this often; the router looks anew each time.",
+            rich_help_panel=HAND,
+        ),
+    ] = 1,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Also write NAME_compare, before and after side by side.", rich_help_panel=LOOK),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", help="Also write one HTML page with a before/after slider per photo.", rich_help_panel=LOOK
         ),
     ] = None,
     setting: options.SettingOption = DEFAULT_SETTING,
@@ -37,97 +135,136 @@ def restore(
     tile: Annotated[
         int | None,
         typer.Option(
-            "--tile", min=0, help="Side of a tile in pixels; smaller needs less memory, 0 is the whole photo."
+            "--tile",
+            min=0,
+            help="Side of a tile in pixels, 0 for the whole photo; by default what fits into the free memory.",
+            rich_help_panel=options.NETWORK,
         ),
     ] = None,
     top_k: options.TopKOption = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")] = False,
     as_json: options.JsonOption = False,
 ) -> None:
     """Restore photos: find out what is wrong with each, pick the experts for it, repair it.
 
-    Size, bit depth, transparency, colour profile and metadata stay. Examples:
+    Size, bit depth, transparency, colour profile and metadata stay. A bad photo is named and the others go on.
+    Exit code: 0 all fine, 1 some failed, 2 wrong usage, 130 interrupted.
+
+    Examples:
 
         lorair restore photo.jpg -o out.png
 
-        lorair restore holiday/ -o restored/
+        lorair restore holiday/ -o restored/ --recursive --skip-existing
 
-        lorair restore dark.png --setting 5task --json
+        lorair restore "scans/*.tif" -o restored/ --format png --report page.html
+
+        find . -name "*.jpg" -print0 | lorair restore --from-file - -o restored/
+
+        lorair restore - -o - < hazy.jpg > clear.jpg
+
+        lorair restore dark.png --setting 5task --expert low-light=1 --strength 0.8
+
+        lorair restore holiday/ -o restored/ --only-if 0.6 --json
     """
-    from lorair_cli.restoration.plan import plan_jobs
+    from lorair_cli.imaging.encode import SUBSAMPLING, WriteOptions
+    from lorair_cli.restoration.choices import Choices, parse_experts
+    from lorair_cli.restoration.inputs import find_photos
+    from lorair_cli.restoration.plan import Existing, plan_jobs
 
-    jobs = plan_jobs(photos, output, overwrite=overwrite)
+    if overwrite and skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other")
+    if subsampling is not None and subsampling not in SUBSAMPLING:
+        raise UsageError(f"there is no subsampling {subsampling!r}", f"choose from {', '.join(SUBSAMPLING)}")
+    choices = Choices(None if expert is None else parse_experts(expert), strength, only_if, passes)
+    folder = Path(output) if output is not None and Path(output).is_dir() else None
+    found = find_photos(options.all_photos(photos, from_file), recursive=recursive, leave_out=folder)
+    existing: Existing = "replace" if overwrite else "skip" if skip_existing else "refuse"
+    jobs = plan_jobs(found, output, existing=existing, format_=format_, compare=compare)
+    if report is not None and report.exists() and not overwrite:
+        raise UsageError(f"{report} exists already", "use --overwrite, or choose another page")
+    piped = jobs[0].target is None
+    _refuse_terminals(jobs[0], as_json=as_json)
+    if dry_run:
+        _print_plan(jobs, as_json)
+        return
+
+    if weights is None:
+        from lorair_cli.weights.store import locate
+
+        locate(setting, scale)  # before the sign of life: a download has a progress bar of its own
     with _loading():
+        from lorair_cli.restoration.batch import Output, run_batch
         from lorair_cli.restoration.restorer import Restorer
 
         restorer = Restorer.from_pretrained(
             setting, scale=scale, weights=weights, device=device, precision=precision, tile=tile, top_k=top_k
         )
-    talk.print(f"{restorer.info.setting} weights ({restorer.info.scale}) on {restorer.device}, {restorer.precision}")
-    failed = 0
-    for job in jobs:
-        try:
-            restoration = _restore_one(restorer, job)
-        except LorairError as error:
-            if isinstance(error, UsageError):
-                raise
-            failed += 1
-            print_error(error)
-            if as_json:
-                print_json({"input": str(job.source), "output": None, **error_as_json(error)})
-            continue
-        if as_json:
-            print_json(_as_json(job, restoration))
-        else:
-            _print_result(job, restoration)
-    if failed:
-        if len(jobs) > 1:
-            talk.print(f"{failed} of {len(jobs)} photos failed.", style="bold red")
+    from lorair_cli.cli.outcomes import Teller, batch_progress
+    from lorair_cli.training.signals import stop_requested
+
+    if choices.experts is not None:
+        restorer.check_experts(choices.experts)
+    talk.print(_introduction(restorer, automatic_tile=tile is None))
+    teller = Teller(len(jobs), as_json=as_json, to_stderr=piped)
+    with ExitStack() as stack:
+        tell = _also_on_page(report, teller.tell, stack)
+        progress = stack.enter_context(batch_progress(len(jobs)))
+        stop = stack.enter_context(stop_requested())
+        written = Output(WriteOptions(quality, subsampling), format_, strip_metadata, overwrite)
+        run_batch(jobs, restorer, tell, choices=choices, output=written, progress=progress, stop=stop)
+        stopped = stop()
+    teller.summary()
+    if stopped:
+        talk.print("Interrupted: results that were begun are whole, the others were not begun.")
+        raise typer.Exit(INTERRUPTED)
+    if teller.failed:
         raise typer.Exit(1)
 
 
-def _restore_one(restorer: Restorer, job: Job) -> Restoration:
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    from lorair_cli.imaging.decode import read_photo
-    from lorair_cli.imaging.encode import write_photo
-
-    photo = read_photo(job.source)
-    for note in photo.notes:
-        talk.print(f"{job.source}: {note}")
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal) as progress:
-        task = progress.add_task(job.source.name, total=None)
-        restoration = restorer.restore(photo, lambda done, total: progress.update(task, completed=done, total=total))
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    write_photo(restoration.photo, job.target)
-    return restoration
+def _refuse_terminals(job: Job, *, as_json: bool) -> None:
+    """A picture is never typed in, nor drawn as characters; and stdout holds a picture or JSON, not both."""
+    if job.source is None and sys.stdin.isatty():
+        raise UsageError("- reads a photo from a pipe, and there is none", "lorair restore - -o out.png < photo.jpg")
+    if job.target is None and as_json:
+        raise UsageError("standard output cannot hold the photo and JSON", "name a file with -o")
+    if job.target is None and sys.stdout.isatty():
+        raise UsageError("a photo on a terminal helps nobody", "use -o FILE, or send the output to a pipe")
 
 
-def _print_result(job: Job, restoration: Restoration) -> None:
-    """Three lines: what is wrong, who repairs it, what was written."""
-    photo, diagnosis = restoration.photo, restoration.diagnosis
-    likely = sorted(diagnosis.probabilities.items(), key=lambda item: -item[1])
-    found = ", ".join(f"{name} {share:.0%}" for name, share in likely if share >= 0.05)
-    data.print(f"{job.source}: {found}")
-    if diagnosis.experts:
-        data.print("  experts: " + ", ".join(f"{e.degradation} {e.weight:.2f}" for e in diagnosis.experts))
-    data.print(f"  wrote {job.target} ({photo.width}x{photo.height}, {restoration.seconds:.1f} s)")
+def _print_plan(jobs: list[Job], as_json: bool) -> None:
+    for job in jobs:
+        target = None if job.target is None else str(job.target)
+        if as_json:
+            status = {"status": "planned"} if job.skip is None else {"status": "skipped", "reason": job.skip}
+            print_json({"input": job.name, "output": target, **status})
+        else:
+            reason = "" if job.skip is None else f" (skipped, {job.skip})"
+            lines = talk if target is None else data
+            lines.print(printable(f"{job.name} -> {target or 'standard output'}{reason}"))
 
 
-def _as_json(job: Job, restoration: Restoration) -> dict[str, Any]:
-    diagnosis = restoration.diagnosis
-    return {
-        "input": str(job.source),
-        "output": str(job.target),
-        "status": "ok",
-        "width": restoration.photo.width,
-        "height": restoration.photo.height,
-        "probabilities": {name: round(p, 6) for name, p in diagnosis.probabilities.items()},
-        "experts": {e.degradation: round(e.weight, 6) for e in diagnosis.experts},
-        "tiles": restoration.tiles,
-        "seconds": round(restoration.seconds, 3),
-    }
+def _introduction(restorer: Restorer, *, automatic_tile: bool) -> str:
+    from lorair_cli.restoration.memory import LARGEST_TILE
+
+    info = restorer.info
+    text = f"{info.setting} weights ({info.scale}) on {restorer.device}, {restorer.precision}"
+    if automatic_tile and restorer.tile < LARGEST_TILE:
+        text += f", tiles of {restorer.tile} pixels for want of memory"
+    return text
+
+
+def _also_on_page(path: Path | None, tell: Callable[[Outcome], None], stack: ExitStack) -> Callable[[Outcome], None]:
+    """``tell``, and a section on the page at ``path`` if one is wanted."""
+    if path is None:
+        return tell
+    from lorair_cli.restoration.page import open_page
+
+    page = stack.enter_context(open_page(path))
+
+    def tell_both(outcome: Outcome) -> None:
+        tell(outcome)
+        page.add(outcome)
+
+    return tell_both
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def read_photo(path: Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
     Raises ``ImageError``, one line that names the file: it is missing, a folder, a pipe, empty, of a format that is
     not on the list, truncated or damaged, animated or of several pages, or has more than ``max_pixels`` pixels.
     """
-    return decode_photo(_read_file(path), str(path), max_pixels=max_pixels)
+    return decode_photo(read_file(path), str(path), max_pixels=max_pixels)
 
 
 def decode_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -95,8 +95,11 @@ def decode_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Pho
         raise ImageError(f"{shown}: damaged or unusual {format_} file: {reason}") from error
 
 
-def _read_file(path: Path) -> bytes:
-    """All bytes of a regular file. Never waits: a pipe is opened without blocking, and refused."""
+def read_file(path: Path) -> bytes:
+    """All bytes of a regular file. Never waits: a pipe is opened without blocking, and refused.
+
+    Raises ``ImageError``, one line that names the file: it is missing, a folder, a pipe or too large.
+    """
     shown = printable(str(path))
     try:
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

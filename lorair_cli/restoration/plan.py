@@ -1,89 +1,171 @@
-"""Which photo goes where: inputs and outputs of a batch, checked before any work is done."""
+"""Which photo goes where: the outputs of a batch, checked before any work is done."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from lorair_cli.errors import UsageError
 from lorair_cli.imaging.encode import SUFFIXES as WRITABLE
+from lorair_cli.imaging.files import printable
+from lorair_cli.restoration.inputs import Found
 
-READABLE = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"})
-"""Suffixes that a folder is searched for; a file named on the command line is read whatever its suffix."""
+STDOUT = "-"
+"""The output that means standard output."""
+
+FORMATS = {"png": ".png", "jpeg": ".jpg", "jpg": ".jpg", "webp": ".webp", "tiff": ".tif", "tif": ".tif", "bmp": ".bmp"}
+"""Suffix by the name of a format."""
+
+RESULT = "_restored"
+"""Added to the name of a result that is written beside its source."""
+
+COMPARE = "_compare"
+"""Added to the name of a result for its side-by-side picture."""
+
+Existing = Literal["refuse", "skip", "replace"]
+"""What to do about results that are there already."""
 
 
 @dataclass(frozen=True)
 class Job:
     """One photo to read and where its result goes."""
 
-    source: Path
-    target: Path
+    source: Path | None
+    """None is standard input."""
+    target: Path | None
+    """None is standard output."""
+    compare: Path | None = None
+    """Where the side-by-side picture goes, if one is wanted."""
+    skip: str | None = None
+    """Why there is nothing to do, if so."""
+
+    @property
+    def name(self) -> str:
+        """What messages call the photo."""
+        return "-" if self.source is None else str(self.source)
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The files to be written."""
+        return tuple(path for path in (self.target, self.compare) if path is not None)
 
 
-def find_photos(photos: Sequence[Path]) -> list[Path]:
-    """The files among ``photos`` and, for each folder, the photos in it sorted by name.
-
-    Raises:
-        UsageError: nothing was given, or a folder holds no photo.
-    """
-    sources: list[Path] = []
-    for photo in photos:
-        if photo.is_dir():
-            found = sorted(p for p in photo.iterdir() if p.suffix.lower() in READABLE and p.is_file())
-            if not found:
-                raise UsageError(f"{photo}: the folder holds no photos", f"looked for {', '.join(sorted(READABLE))}")
-            sources += found
-        else:
-            sources.append(photo)
-    if not sources:
-        raise UsageError("no photo given")
-    return sources
-
-
-def plan_jobs(photos: Sequence[Path], output: Path | None, *, overwrite: bool) -> list[Job]:
-    """Inputs and outputs of a batch.
+def plan_jobs(
+    photos: Sequence[Found],
+    output: str | None,
+    *,
+    existing: Existing = "refuse",
+    format_: str | None = None,
+    compare: bool = False,
+) -> list[Job]:
+    """Inputs and outputs of a batch. The same photo named twice is one job.
 
     Args:
-        photos: files and folders; a folder stands for the photos in it, sorted by name.
-        output: a file for a single photo, else a folder (made if it is not there). None writes ``NAME_restored``
-            beside each photo.
-        overwrite: results may replace files that are there already.
+        photos: from ``find_photos``. The tree of a folder is kept below the output folder.
+        output: a file for a single photo, ``-`` for standard output, else a folder (made if it is not there). None
+            writes ``NAME_restored`` beside each photo, or to standard output for a photo from standard input.
+        existing: ``refuse`` the whole batch if a result is there already, ``skip`` its photo, or ``replace`` it.
+        format_: a key of ``FORMATS``; None keeps the source's suffix.
+        compare: also write ``NAME_compare`` beside each result.
 
     Raises:
-        UsageError: no photo, two photos with one result, a result that is a source, or one that exists already.
+        UsageError: two photos with one result, a result that is a source, one that exists already, or an output that
+            does not fit the photos or the format.
     """
-    sources = find_photos(photos)
-    single = len(photos) == 1 and not photos[0].is_dir()
-    if output is not None and single and not output.is_dir() and output.suffix:
-        if output.suffix.lower() not in WRITABLE:
-            known = ", ".join(sorted(WRITABLE))
-            raise UsageError(f"{output}: cannot write {output.suffix} files", f"choose one of {known}")
-        jobs = [Job(sources[0], output)]
-    else:
-        if output is not None and output.exists() and not output.is_dir():
-            raise UsageError(f"{output} is a file", "several photos need a folder to go to")
-        jobs = [Job(source, _target(source, output)) for source in sources]
-    _refuse_collisions(jobs, overwrite)
-    return jobs
+    if format_ is not None and format_ not in FORMATS:
+        raise UsageError(f"there is no format {format_!r}", f"choose from {', '.join(FORMATS)}")
+    jobs = list(dict.fromkeys(Job(p.path, target) for p, target in _with_targets(photos, output, format_)))
+    if compare:
+        if any(job.target is None for job in jobs):
+            raise UsageError("--compare needs a result that is a file")
+        jobs = [replace(job, compare=_beside(job.target, COMPARE)) for job in jobs if job.target is not None]
+    _refuse_collisions(jobs)
+    return [_settled(job, existing) for job in jobs]
 
 
-def _target(source: Path, folder: Path | None) -> Path:
+def _with_targets(photos: Sequence[Found], output: str | None, format_: str | None) -> list[tuple[Found, Path | None]]:
+    first, *others = photos
+    if output == STDOUT or (output is None and first.path is None):
+        if others:
+            raise UsageError(f"{len(photos)} photos cannot all go to standard output", "name a folder with -o")
+        return [(first, None)]
+    if output is not None and not others and first.below is None and _is_file_name(output):
+        return [(first, _checked_file(Path(output), format_))]
+    if first.path is None:
+        raise UsageError("a photo from standard input has no name", "name the result: -o FILE, or -o - for a pipe")
+    if output is not None and Path(output).exists() and not Path(output).is_dir():
+        raise UsageError(f"{printable(output)} is a file", "several photos need a folder to go to")
+    folder = None if output is None else Path(output)
+    if folder is None:  # results of an earlier run are not photos to restore again
+        fresh = [p for p in photos if p.below is None or p.path is None or not _is_result(p.path)]
+        if not fresh:
+            raise UsageError("all of these photos are results of an earlier run", f"their names end in {RESULT}")
+        photos = fresh
+    return [(p, _target(p.path, p.below, folder, format_)) for p in photos if p.path is not None]
+
+
+def _is_result(path: Path) -> bool:
+    return path.stem.removesuffix(COMPARE).endswith(RESULT)
+
+
+def _is_file_name(output: str) -> bool:
+    """Whether an output for one photo means a file: it has a suffix and is no folder."""
+    path = Path(output)
+    return bool(path.suffix) and not output.endswith(("/", os.sep)) and not path.is_dir()
+
+
+def _checked_file(path: Path, format_: str | None) -> Path:
+    known = ", ".join(sorted(WRITABLE))
+    if path.suffix.lower() not in WRITABLE:
+        raise UsageError(f"{printable(str(path))}: cannot write {path.suffix} files", f"choose one of {known}")
+    if format_ is not None and WRITABLE[path.suffix.lower()] != WRITABLE[FORMATS[format_]]:
+        raise UsageError(f"{printable(str(path))} is no name for a file of format {format_}", "leave --format out")
+    return path
+
+
+def _target(source: Path, below: Path | None, folder: Path | None, format_: str | None) -> Path:
     suffix = source.suffix if source.suffix.lower() in WRITABLE else ".png"
+    if format_ is not None and WRITABLE[FORMATS[format_]] != WRITABLE.get(source.suffix.lower()):
+        suffix = FORMATS[format_]
     if folder is None:
-        return source.with_name(f"{source.stem}_restored{suffix}")
-    return folder / f"{source.stem}{suffix}"
+        return source.with_name(f"{source.stem}{RESULT}{suffix}")
+    return folder / (below or Path()) / f"{source.stem}{suffix}"
 
 
-def _refuse_collisions(jobs: Sequence[Job], overwrite: bool) -> None:
-    owners: dict[Path, Path] = {}
-    sources = {job.source.resolve() for job in jobs}
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f"{path.stem}{ending}{path.suffix}")
+
+
+def _refuse_collisions(jobs: Sequence[Job]) -> None:
+    owners: dict[str, Job] = {}
+    sources = {_identity(job.source) for job in jobs if job.source is not None}
     for job in jobs:
-        target = job.target.resolve()
-        if target in owners:
-            raise UsageError(f"{owners[target]} and {job.source} would both become {job.target}", "rename one of them")
-        if target in sources:
-            raise UsageError(f"{job.target} is an input, and inputs are never overwritten", "choose another output")
-        if job.target.exists() and not overwrite:
-            raise UsageError(f"{job.target} exists already", "use --overwrite, or choose another output")
-        owners[target] = job.source
+        for output in job.outputs:
+            identity, shown = _identity(output), printable(str(output))
+            if identity in sources:
+                raise UsageError(f"{shown} is an input, and inputs are never overwritten", "choose another output")
+            if identity in owners:
+                both = f"{printable(owners[identity].name)} and {printable(job.name)}"
+                raise UsageError(f"{both} would both become {shown}", "rename one of them")
+            owners[identity] = job
+
+
+def _identity(path: Path) -> str:
+    """The same for every way to write the name of one file; links are followed."""
+    return os.path.normcase(os.path.realpath(path))
+
+
+def _settled(job: Job, existing: Existing) -> Job:
+    """The job, to be skipped if its result is there; ``UsageError`` if that is to be refused."""
+    if existing == "replace":
+        return job
+    if existing == "skip" and job.target is not None and job.target.exists():
+        return replace(job, skip="exists already")
+    for output in job.outputs:
+        if output.exists():
+            hint = "use --overwrite or --skip-existing, or choose another output"
+            raise UsageError(f"{printable(str(output))} exists already", hint)
+    return job

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,53 +13,35 @@ import torch
 from torch import Tensor
 
 from lorair_cli.errors import ImageError, UsageError
-from lorair_cli.imaging.arrays import Floats, from_float, to_eight_bits, to_float
+from lorair_cli.imaging.arrays import Floats, Pixels, from_float, to_eight_bits, to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.imaging.tiles import TileBlender, plan_tiles
 from lorair_cli.imaging.views import native_views, resize_views
 from lorair_cli.model.network import RestorationNetwork, fold
 from lorair_cli.model.routing import Routing, mixture_weights
-from lorair_cli.restoration.device import choose_device, choose_precision
+from lorair_cli.restoration.choices import Choices
+from lorair_cli.restoration.device import Precision, choose_device, choose_precision
+from lorair_cli.restoration.memory import choose_tile, free_memory, is_out_of_memory, release
+from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
 from lorair_cli.settings import DEFAULT_SETTING
+from lorair_cli.weights import publish
 from lorair_cli.weights.checkpoint import Checkpoint, load_checkpoint
-from lorair_cli.weights.store import locate
+from lorair_cli.weights.store import find_weights
 
-DEFAULT_TILE = 1024
-"""Side of a tile in pixels: the compact network then needs about 0.6 GB, and few pixels are computed twice."""
 OVERLAP = 64
 """Pixels that neighbouring tiles share: four strides of the coarsest stage, over which they blend."""
 
+SMALLEST_HALVED = 2 * OVERLAP
+"""Where halving the tile for want of memory ends: smaller ones would compute every pixel many times, and the paper's
+network needs a mere 55 MB here."""
+
+_AS_IT_IS = Choices()
+_ROWS = 256
+_FREE_SOME = "close other programs, or try --device cpu"
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
 ProgressCallback = Callable[[int, int], None]
-"""Called with (tiles done, tiles in all) after each tile."""
-
-
-@dataclass(frozen=True)
-class Expert:
-    """One expert in use and its share of the mixture."""
-
-    degradation: str
-    weight: float
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """What the router says about a photo, in words."""
-
-    probabilities: dict[str, float]
-    """Probability of each degradation, in the setting's order; they sum to one."""
-    experts: tuple[Expert, ...]
-    """The experts chosen, strongest first; empty for weights that have none."""
-
-
-@dataclass(frozen=True)
-class Restoration:
-    """A restored photo and how it came about."""
-
-    photo: Photo
-    diagnosis: Diagnosis
-    tiles: int
-    seconds: float
-    """Routing, folding and the network; reading and writing excluded."""
+"""Called with (tiles done, tiles in all) after each tile; counted anew in each pass and after a restart."""
 
 
 class Restorer:
@@ -86,7 +68,8 @@ class Restorer:
             checkpoint: from ``lorair_cli.weights``.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
             precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-            tile: side of a tile in pixels; 0 restores every photo in one piece, None takes ``DEFAULT_TILE``.
+            tile: side of a tile in pixels; 0 restores every photo in one piece, None takes what fits into
+                the memory that is free now, at most ``LARGEST_TILE``.
             top_k: experts to mix; None takes the number that the weights were trained with.
             pooling_window: local pooling in pixels (384 in the authors' code); None pools over the whole tile.
 
@@ -98,12 +81,16 @@ class Restorer:
         self.info = checkpoint.info
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        self.tile = DEFAULT_TILE if tile is None else tile
+        self.tile = choose_tile(self.info.network, free_memory(self.device)) if tile is None else tile
         self.top_k = self.info.top_k if top_k is None else top_k
         self.pooling_window = pooling_window
-        smallest = OVERLAP + self.info.network.multiple
-        if self.tile != 0 and self.tile < smallest:
-            raise UsageError(f"a tile of {self.tile} pixels is too small", f"use {smallest} or more, or 0 for no tiles")
+        self._smallest = OVERLAP + self.info.network.multiple
+        if tile is None:
+            self.tile = max(self.tile, self._smallest)
+        elif self.tile != 0 and self.tile < self._smallest:
+            raise UsageError(
+                f"a tile of {self.tile} pixels is too small", f"use {self._smallest} or more, or 0 for no tiles"
+            )
         experts = self.info.network.experts
         if experts and not 1 <= self.top_k <= experts:
             raise UsageError(f"top-k {self.top_k} is outside 1 to {experts}, the experts of these weights")
@@ -113,9 +100,10 @@ class Restorer:
     @classmethod
     def from_pretrained(
         cls,
-        setting: str = DEFAULT_SETTING,
+        name: str | Path = DEFAULT_SETTING,
         *,
         scale: str = "compact",
+        revision: str = "main",
         weights: Path | None = None,
         device: str = "auto",
         precision: str = "auto",
@@ -123,8 +111,21 @@ class Restorer:
         top_k: int | None = None,
         pooling_window: int | None = None,
     ) -> Restorer:
-        """The pretrained weights of a setting, or one's own checkpoint file; the arguments are those of the class."""
-        paths = [weights] if weights is not None else locate(setting, scale)
+        """Pretrained weights, found, downloaded and checked.
+
+        Args:
+            name: a setting, a local file or folder, or a hub repository ``owner/name``: see ``find_weights``.
+            scale: ``compact`` or ``paper``; of a setting.
+            revision: branch, tag or commit; of a repository.
+            weights: one's own checkpoint file, instead of ``name``.
+            device, precision, tile, top_k, pooling_window: as for the class.
+
+        Raises:
+            UsageError: there is no such setting.
+            WeightsError: the weights cannot be had, or they are damaged.
+            DeviceError: the device is not there.
+        """
+        paths = find_weights(name, scale, revision) if weights is None else find_weights(weights)
         return cls(
             load_checkpoint(paths),
             device=device,
@@ -134,15 +135,35 @@ class Restorer:
             pooling_window=pooling_window,
         )
 
+    def save_pretrained(self, folder: Path) -> None:
+        """Write weights and model card into a folder that ``from_pretrained`` reads; ``WeightsError`` if it fails."""
+        publish.save_pretrained(folder, self._checkpoint())
+
+    def push_to_hub(self, repository: str, *, private: bool = False) -> str:
+        """Upload the weights with a model card to ``owner/name``; see ``lorair_cli.weights.publish``."""
+        return publish.push_to_hub(repository, self._checkpoint(), private=private)
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(self.info, self._network.state_dict(), self._router.state_dict())
+
     @torch.inference_mode()
     def route(self, photo: Photo) -> Routing:
-        """Look at the whole photo once: prior, logits and the mixture of experts."""
+        """Look at the whole photo once: prior, logits and the mixture of experts.
+
+        Raises:
+            ImageError: the router gave NaN or infinity, in float32 too.
+        """
         config = self.info.router
         rgb = to_eight_bits(photo.rgb)
         see = native_views if config.view_mode == "native" else resize_views
         views = torch.from_numpy(see(rgb, config.encoder.view)).permute(0, 3, 1, 2)
-        with self._autocast():
-            prior, logits = self._router((views.float() / 255)[None].to(self.device))
+        views = (views.float() / 255)[None].to(self.device)
+        with self._autocast(self.precision):
+            prior, logits = self._router(views)
+        if self.precision == "float16" and not bool(logits.isfinite().all() & prior.isfinite().all()):
+            prior, logits = self._router(views)
+        if not bool(logits.isfinite().all() & prior.isfinite().all()):
+            raise ImageError("the router gave values that are no numbers", "the weights may be damaged")
         logits = logits[0].float()
         experts = self.info.network.experts
         mixture = mixture_weights(logits, self.top_k) if experts else torch.zeros_like(logits)
@@ -153,53 +174,147 @@ class Restorer:
         return self._diagnosis(self.route(photo))
 
     @torch.inference_mode()
-    def restore(self, photo: Photo, progress: ProgressCallback | None = None) -> Restoration:
+    def restore(
+        self, photo: Photo, progress: ProgressCallback | None = None, choices: Choices = _AS_IT_IS
+    ) -> Restoration:
         """Restore a photo: same size, depth, alpha and metadata, other colours.
 
+        If memory runs out, the photo is started again with tiles of half the side. Values that are no colours make
+        float16 start again in float32. Both are told in the result's notes.
+
+        Args:
+            photo: the photo.
+            progress: called after each tile.
+            choices: what the user decides in place of the program.
+
         Raises:
-            ImageError: the network gave NaN or infinity for a tile; nothing is returned.
+            UsageError: an expert was named that these weights do not have.
+            ImageError: the network gave NaN or infinity, or memory ran out on the smallest tiles; nothing is returned.
         """
         started = time.perf_counter()
-        routing = self.route(photo)
-        network = fold(self._network, routing.mixture) if self.info.network.experts else self._network
+        by_hand = None if choices.experts is None else self._named_mixture(choices.experts)
+        passes: list[Diagnosis] = []
+        notes: list[str] = []
+        current, tiles, first = photo, 0, None
+        for _ in range(choices.passes):
+            routing = self._route_for_restoring(current)
+            if by_hand is not None:
+                routing = replace(routing, mixture=by_hand)
+            diagnosis = self._diagnosis(routing)
+            first = first or diagnosis
+            if choices.only_if is not None and diagnosis.confidence < choices.only_if:
+                break
+            rgb, used = self._restore_in_spite_of_faults(current.rgb, routing, progress, notes)
+            current = current.with_rgb(rgb)
+            passes.append(diagnosis)
+            tiles += used
+        assert first is not None, "there is at least one pass"
+        if passes and choices.strength < 1:
+            current = current.with_rgb(_blended(photo.rgb, current.rgb, choices.strength))
+        seconds = time.perf_counter() - started
+        return Restoration(current, first, tiles, seconds, tuple(passes), tuple(dict.fromkeys(notes)))
+
+    def check_experts(self, names: Iterable[str]) -> None:
+        """Raises ``UsageError`` if these weights lack an expert of that name."""
+        if not self.info.network.experts:
+            raise UsageError("these weights have no experts to choose from", "use the weights of a finished training")
+        for name in names:
+            if name not in self.info.degradations:
+                raise UsageError(
+                    f"there is no expert {name!r}", f"these weights have {', '.join(self.info.degradations)}"
+                )
+
+    def _named_mixture(self, experts: Mapping[str, float]) -> Tensor:
+        """Weights by name as a mixture ``(n,)``."""
+        self.check_experts(experts)
+        return torch.tensor([experts.get(name, 0.0) for name in self.info.degradations], device=self.device)
+
+    def _route_for_restoring(self, photo: Photo) -> Routing:
+        try:
+            return self.route(photo)
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise ImageError(f"out of memory on {self.device} before the first tile", _FREE_SOME) from error
+            raise
+
+    def _restore_in_spite_of_faults(
+        self, rgb: Pixels, routing: Routing, progress: ProgressCallback | None, notes: list[str]
+    ) -> tuple[Pixels, int]:
+        """One pass over ``rgb`` ``(h, w, 3)``: the result and its number of tiles. Starts again after a fault."""
+        precision = self.precision
+        longest = max(*rgb.shape[:2], self._smallest, SMALLEST_HALVED)
+        side = min(self.tile or longest, longest)
+        while True:
+            try:
+                return self._restore_tiles(rgb, routing, side, precision, progress)
+            except _NoColoursError as error:
+                if precision != "float16":
+                    raise ImageError(
+                        f"the network gave values that are no colours in {precision}", error.hint
+                    ) from error
+                precision = "float32"
+                notes.append("float16 gave values that are no colours: restored in float32")
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if side <= SMALLEST_HALVED:
+                    message = f"out of memory on {self.device}, even with tiles of {side} pixels"
+                    raise ImageError(message, _FREE_SOME) from error
+                halved = max(side // 2, SMALLEST_HALVED)
+                notes.append(f"out of memory with tiles of {side} pixels: restored with tiles of {halved}")
+                side = halved
+            # Only here, where the exception and the tensors in its frames are gone, can their memory come back.
+            release(self.device)
+
+    def _restore_tiles(
+        self, rgb: Pixels, routing: Routing, side: int, precision: Precision, progress: ProgressCallback | None
+    ) -> tuple[Pixels, int]:
+        """One pass in tiles of ``side`` pixels, all or nothing."""
+        config = self.info.network
+        network = fold(self._network, routing.mixture) if config.experts else self._network
         network = network.to(memory_format=torch.channels_last)
-        multiple = self.info.network.multiple
-        side = self.tile or max(photo.height, photo.width, OVERLAP + multiple)
-        tiles = plan_tiles(photo.height, photo.width, side, OVERLAP, multiple)
+        height, width = rgb.shape[:2]
+        tiles = plan_tiles(height, width, side, OVERLAP, config.multiple)
         blender = TileBlender(tiles)
-        output = np.empty_like(photo.rgb)
+        output = np.empty_like(rgb)
         for index, tile in enumerate(tiles):
-            restored = self._restore_tile(network, to_float(photo.rgb[tile.window]), routing.prior)
+            restored = self._restore_tile(network, to_float(rgb[tile.window]), routing.prior, precision)
             for band in blender.add(tile, restored):
                 output[band.rows] = from_float(band.pixels, output.dtype)
             if progress is not None:
                 progress(index + 1, len(tiles))
-        return Restoration(
-            photo=photo.with_rgb(output),
-            diagnosis=self._diagnosis(routing),
-            tiles=len(tiles),
-            seconds=time.perf_counter() - started,
-        )
+        return output, len(tiles)
 
-    def _restore_tile(self, network: RestorationNetwork, rgb: Floats, prior: Tensor) -> Floats:
+    def _restore_tile(self, network: RestorationNetwork, rgb: Floats, prior: Tensor, precision: Precision) -> Floats:
         """One tile ``(h, w, 3)`` in [0, 1] through the folded network."""
         x = torch.from_numpy(rgb).permute(2, 0, 1)[None].to(self.device)  # channels_last by construction
-        with self._autocast():
+        with self._autocast(precision):
             y = network(x, prior[None], None, self.pooling_window)
         y = y[0].float().permute(1, 2, 0)
         if not bool(torch.isfinite(y).all()):
-            raise ImageError(
-                f"the network gave values that are no colours in {self.precision}", "try --precision float32"
-            )
+            raise _NoColoursError("not finite", None if precision == "float32" else "try --precision float32")
         return np.asarray(y.cpu().numpy(), np.float32)
 
-    def _autocast(self) -> AbstractContextManager[None]:
+    def _autocast(self, precision: Precision) -> AbstractContextManager[None]:
         # Weights stay float32 and so does the photo itself: only the network's inner work is rounded.
-        dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[self.precision]
-        return torch.autocast(self.device.type, dtype, enabled=self.precision != "float32")
+        return torch.autocast(self.device.type, _DTYPES[precision], enabled=precision != "float32")
 
     def _diagnosis(self, routing: Routing) -> Diagnosis:
         names = self.info.degradations
         probabilities = dict(zip(names, routing.probabilities.tolist(), strict=True))
         weights = routing.mixture.tolist()
         return Diagnosis(probabilities, tuple(Expert(names[i], weights[i]) for i in routing.selected))
+
+
+class _NoColoursError(ImageError):
+    """A tile came out of the network with NaN or infinity in it."""
+
+
+def _blended(before: Pixels, after: Pixels, strength: float) -> Pixels:
+    """``before`` and ``after`` ``(h, w, 3)`` mixed, ``strength`` parts of ``after``; a few rows at a time."""
+    mixed = np.empty_like(after)
+    for top in range(0, len(after), _ROWS):
+        rows = slice(top, top + _ROWS)
+        values = to_float(before[rows]) * np.float32(1 - strength) + to_float(after[rows]) * np.float32(strength)
+        mixed[rows] = from_float(values, after.dtype)
+    return mixed

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import skimage.data
@@ -7,6 +9,8 @@ from lorair_cli.errors import DeviceError, ImageError, UsageError
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import mixture_weights
 from lorair_cli.restoration import restorer as module
+from lorair_cli.restoration.choices import Choices
+from lorair_cli.restoration.memory import LARGEST_TILE
 from lorair_cli.restoration.restorer import Restorer
 
 COFFEE = np.ascontiguousarray(skimage.data.coffee()[:190, :270])
@@ -128,3 +132,68 @@ def test_bfloat16_is_close_to_float32(checkpoint, restorer):
     rounded = Restorer(checkpoint, device="cpu", precision="bfloat16", tile=0)
     a, b = restorer.restore(Photo(COFFEE)).photo.rgb, rounded.restore(Photo(COFFEE)).photo.rgb
     assert np.abs(a.astype(int) - b).mean() < 1
+
+
+def test_nan_in_float16_starts_again_in_float32_and_says_so(checkpoint, restorer, monkeypatch):
+    half = Restorer(checkpoint, device="cpu", precision="float32", tile=0)
+    half.precision = "float16"  # refused on the CPU for good reasons, of which this is one
+    original, precisions = Restorer._restore_tile, []
+
+    def overflowing(self, network, rgb, prior, precision):
+        precisions.append(precision)
+        if precision == "float16":
+            network.ending.bias.fill_(torch.inf)
+        return original(self, network, rgb, prior, precision)
+
+    monkeypatch.setattr(Restorer, "_restore_tile", overflowing)
+    result = half.restore(Photo(COFFEE))
+    assert precisions == ["float16", "float32"] and "restored in float32" in result.notes[0]
+    difference = np.abs(result.photo.rgb.astype(int) - restorer.restore(Photo(COFFEE)).photo.rgb)
+    assert difference.mean() < 1, "only the router's float16 may be left to see"
+
+
+def test_a_router_that_gives_nan_is_an_error(checkpoint):
+    restorer = Restorer(checkpoint, device="cpu", precision="float32")
+    restorer._router = copy.deepcopy(restorer._router)  # its tensors are the checkpoint's
+    with torch.no_grad():
+        restorer._router.head.bias[0] = torch.nan
+    with pytest.raises(ImageError, match="router"):
+        restorer.restore(Photo(COFFEE))
+
+
+def test_the_tile_follows_the_free_memory(checkpoint, monkeypatch):
+    tiles = []
+    for free in (None, 10**12, 10**8, 10**3):
+        monkeypatch.setattr(module, "free_memory", lambda device, free=free: free)
+        tiles.append(Restorer(checkpoint, device="cpu").tile)
+    assert tiles[:2] == [LARGEST_TILE, LARGEST_TILE] and LARGEST_TILE > tiles[2] > tiles[3] == 128
+    assert Restorer(checkpoint, device="cpu", tile=300).tile == 300
+
+
+def test_experts_by_hand_equal_the_network_with_that_mixture(checkpoint, restorer):
+    names = checkpoint.info.degradations
+    result = restorer.restore(Photo(CAT), choices=Choices(experts={names[2]: 0.25, names[0]: 0.5}))
+    lq = torch.from_numpy(CAT).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        mixed = checkpoint.build_network()(lq, restorer.route(Photo(CAT)).prior[None], torch.tensor([[0.5, 0.0, 0.25]]))
+    expected = (mixed[0].permute(1, 2, 0).clamp(0, 1) * 255).round().numpy()
+    assert np.abs(result.photo.rgb - expected).max() <= 1
+    assert [(e.degradation, e.weight) for e in result.diagnosis.experts] == [(names[0], 0.5), (names[2], 0.25)]
+    assert result.diagnosis.probabilities == restorer.diagnose(Photo(CAT)).probabilities
+
+
+def test_a_photo_left_alone_is_the_photo(restorer):
+    photo = Photo(CAT)
+    result = restorer.restore(photo, choices=Choices(only_if=1.0))
+    assert result.untouched and result.photo is photo and result.tiles == 0 and result.passes == ()
+
+
+def test_every_pass_looks_anew(restorer):
+    twice = restorer.restore(Photo(CAT), choices=Choices(passes=2))
+    once = restorer.restore(Photo(CAT))
+    again = restorer.restore(once.photo)
+    assert np.array_equal(twice.photo.rgb, again.photo.rgb) and twice.tiles == once.tiles + again.tiles
+    assert twice.passes == (once.diagnosis, again.diagnosis) and twice.diagnosis == once.diagnosis
+    half = restorer.restore(Photo(CAT), choices=Choices(passes=2, strength=0.5)).photo.rgb
+    middle = (CAT + twice.photo.rgb.astype(float)) / 2
+    assert np.abs(half - middle).max() <= 0.5 + 1e-6, "strength is about the whole way, not each pass"

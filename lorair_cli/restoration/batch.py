@@ -1,0 +1,239 @@
+"""Many photos: one is restored while the next is read and the last is written, and a bad one stops nobody.
+
+Memory stays flat however many photos there are: at most ``AHEAD`` read photos wait for the network, and at most
+``BEHIND`` restored ones for the disk.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from lorair_cli.errors import ImageError, LorairError
+from lorair_cli.imaging.decode import MAX_BYTES, decode_photo, read_file
+from lorair_cli.imaging.encode import SUFFIXES, WriteOptions, encode_photo, format_for, write_photo
+from lorair_cli.imaging.files import atomic_write, printable
+from lorair_cli.imaging.photo import Photo
+from lorair_cli.restoration.choices import Choices
+from lorair_cli.restoration.memory import is_out_of_memory
+from lorair_cli.restoration.pictures import side_by_side
+from lorair_cli.restoration.plan import FORMATS, Job
+from lorair_cli.restoration.restorer import Restorer
+from lorair_cli.restoration.result import Restoration
+
+AHEAD = 1
+"""Photos read while another is restored. Reading is far faster than restoring, so one is enough to never wait."""
+BEHIND = 1
+"""Restored photos that may wait to be written."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Output:
+    """How results are written."""
+
+    options: WriteOptions = field(default_factory=WriteOptions)
+    format_: str | None = None
+    """A key of ``FORMATS``, for standard output; a file's suffix names its format. None is the source's format."""
+    strip: bool = False
+    """Leave out EXIF, XMP, DPI, texts and captions."""
+    replace: bool = False
+    """Results may replace files that are there already."""
+
+    def format_of(self, photo: Photo, job: Job) -> str:
+        """The format that a result is written in, such as ``PNG``."""
+        if job.target is not None:
+            return format_for(job.target)
+        return photo.format if self.format_ is None else SUFFIXES[FORMATS[self.format_]]
+
+    def copies(self, photo: Photo, job: Job) -> bool:
+        """Whether a photo that is left alone can be written as the bytes it came in."""
+        return self.format_of(photo, job) == photo.format and not self.strip and self.options == WriteOptions()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one photo."""
+
+    job: Job
+    status: Literal["ok", "unchanged", "skipped", "failed"]
+    before: Photo | None = None
+    restoration: Restoration | None = None
+    notes: tuple[str, ...] = ()
+    error: LorairError | None = None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A photo in memory, and the bytes of its file."""
+
+    photo: Photo
+    data: bytes
+
+
+class _StoppedError(Exception):
+    """The user does not want the rest of this photo."""
+
+
+def run_batch(
+    jobs: Iterable[Job],
+    restorer: Restorer,
+    report: Callable[[Outcome], None],
+    *,
+    choices: Choices | None = None,
+    output: Output | None = None,
+    progress: Callable[[Job, int, int], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Restore every photo and write it.
+
+    Args:
+        jobs: from ``plan_jobs``.
+        restorer: does the work, in this thread.
+        report: told about each photo, in the order of the jobs, once its file is whole; called in another thread. What
+            it raises ends the batch.
+        choices: what the user decides in place of the program.
+        output: how results are written.
+        progress: called with (job, tiles done, tiles in all), at the start of a photo with (job, 0, 1).
+        stop: asked before each photo and after each tile. Once it says yes, the photo in the network is given up, the
+            ones before it are written, and nothing is told about the rest.
+    """
+    wanted, written = choices or Choices(), output or Output()
+
+    def advance(job: Job, done: int, total: int) -> None:
+        if stop():
+            raise _StoppedError
+        if progress is not None:
+            progress(job, done, total)
+
+    def save(outcome: Outcome, data: bytes) -> None:
+        report(_saved(outcome, data, written))
+
+    with ThreadPoolExecutor(1, "lorair-read") as reader, ThreadPoolExecutor(1, "lorair-write") as writer:
+        writing: deque[Future[None]] = deque()
+        try:
+            for job, reading in _ahead(reader, _load, jobs, AHEAD):
+                read = reading.result()
+                advance(job, 0, 1)
+                outcome = _restored(job, read, restorer, wanted, advance)
+                data = read.data if isinstance(read, _Read) and outcome.status == "unchanged" else b""
+                writing.append(writer.submit(save, outcome, data))
+                del outcome, read, reading, data  # nothing of this photo stays while the next one is restored
+                while len(writing) > BEHIND:
+                    writing.popleft().result()
+        except _StoppedError:
+            reader.shutdown(wait=True, cancel_futures=True)
+        while writing:
+            writing.popleft().result()
+
+
+def _ahead(
+    executor: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], count: int
+) -> Iterator[tuple[Item, Future[Result]]]:
+    """Each item with the future of its work; while one is being used, the work of the next ``count`` goes on."""
+    remaining = iter(items)
+    started = deque((item, executor.submit(work, item)) for item in islice(remaining, count + 1))
+    while started:
+        yield started.popleft()
+        started.extend((item, executor.submit(work, item)) for item in islice(remaining, 1))
+
+
+def _load(job: Job) -> _Read | LorairError | None:
+    """The photo, the error that came instead, or None for a job to skip."""
+    if job.skip is not None:
+        return None
+    try:
+        return _Read(*read_source(job.source))
+    except Exception as error:
+        return _as_users_error(error, job)
+
+
+def read_source(source: Path | None) -> tuple[Photo, bytes]:
+    """A photo from a file, or from standard input for None, with the bytes it came in. Raises ``ImageError``."""
+    if source is not None:
+        data = read_file(source)
+        return decode_photo(data, str(source)), data
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ImageError("-: too large for a photo")
+    return decode_photo(data, "-"), data
+
+
+def _restored(
+    job: Job,
+    read: _Read | LorairError | None,
+    restorer: Restorer,
+    choices: Choices,
+    advance: Callable[[Job, int, int], None],
+) -> Outcome:
+    if read is None:
+        return Outcome(job, "skipped")
+    if isinstance(read, LorairError):
+        return Outcome(job, "failed", error=read)
+    try:
+        restoration = restorer.restore(read.photo, lambda done, total: advance(job, done, total), choices)
+    except _StoppedError:
+        raise
+    except LorairError as error:
+        named = ImageError(f"{printable(job.name)}: {error.message}", error.hint)
+        return Outcome(job, "failed", error=named)
+    except Exception as error:
+        return Outcome(job, "failed", error=_as_users_error(error, job))
+    status: Literal["ok", "unchanged"] = "unchanged" if restoration.untouched else "ok"
+    return Outcome(job, status, read.photo, restoration, read.photo.notes + restoration.notes)
+
+
+def _saved(outcome: Outcome, data: bytes, output: Output) -> Outcome:
+    """The outcome once its files are whole; failed if that cannot be. ``data`` are the bytes of a photo left alone."""
+    job, restoration = outcome.job, outcome.restoration
+    if restoration is None or outcome.before is None:
+        return outcome
+    photo = restoration.photo.without_metadata() if output.strip else restoration.photo
+    copied = data if restoration.untouched and output.copies(outcome.before, job) else None
+    try:
+        _make_way(job, output)
+        if job.target is None:
+            whole = encode_photo(photo, output.format_of(photo, job), output.options) if copied is None else copied
+            sys.stdout.buffer.write(whole)
+            sys.stdout.buffer.flush()
+        elif copied is None:
+            write_photo(photo, job.target, output.options)
+        else:
+            with atomic_write(job.target) as file:
+                file.write(copied)
+        if job.compare is not None:
+            write_photo(side_by_side(outcome.before, photo), job.compare, output.options)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return replace(outcome, status="failed", error=_as_users_error(error, job))
+    return outcome
+
+
+def _make_way(job: Job, output: Output) -> None:
+    """Folders for the results. Looks again whether there is something in their places: planning was long ago."""
+    for path in job.outputs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not output.replace and path.exists():
+            raise ImageError(f"{printable(str(path))}: appeared meanwhile and is left as it is", "see --overwrite")
+
+
+def _as_users_error(error: Exception, job: Job) -> LorairError:
+    """Any failure as one line that names the photo: in a batch, even a fault of ours must not take the others along."""
+    if isinstance(error, LorairError):
+        return error
+    if isinstance(error, OSError) and error.strerror:
+        return ImageError(f"{printable(job.name)}: {printable(str(error.filename or ''))} {error.strerror}")
+    if is_out_of_memory(error):
+        return ImageError(f"{printable(job.name)}: not enough memory", "close other programs")
+    text = printable(str(error).strip().split("\n")[0])
+    hint = "this should not happen: please report it with this line"
+    return ImageError(f"{printable(job.name)}: {type(error).__name__}: {text}", hint)

@@ -1,0 +1,101 @@
+"""Which photos are meant: files, folders, patterns, lists of names, or a photo on standard input."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorair_cli.errors import UsageError
+from lorair_cli.imaging.files import printable
+
+READABLE = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"})
+"""Suffixes that a folder is searched for; a file named on the command line is read whatever its suffix."""
+
+STDIN = "-"
+"""The word for a photo on standard input; a file of that name is ``./-``."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A photo to restore."""
+
+    path: Path | None
+    """Its file; None is standard input."""
+    below: Path | None = None
+    """For a photo found in a folder: the folders between that one and the photo, so that a tree can be kept. None for
+    a photo that was named itself."""
+
+
+def find_photos(words: Sequence[str | Path], *, recursive: bool = False, leave_out: Path | None = None) -> list[Found]:
+    """The photos that ``words`` stand for, in their order; those of a folder sorted by name.
+
+    Args:
+        words: as typed: a file, a folder, a pattern that the shell left alone (``*.jpg``, ``**/*.png``) or ``-``. A
+            ``Path`` is taken as it is, pattern or not.
+        recursive: also look into the folders of folders. Hidden ones and links to folders are passed by.
+        leave_out: a folder whose photos are not wanted: the one for the results, which may lie inside.
+
+    Raises:
+        UsageError: nothing was given, a folder holds no photo or cannot be read, or nothing fits a pattern.
+    """
+    found: list[Found] = []
+    for word in words:
+        if word == STDIN:
+            found.append(Found(None))
+            continue
+        for path in _matches(word):
+            if path.is_dir():
+                found += _in_folder(path, recursive, leave_out)
+            else:
+                found.append(Found(path))
+    if not found:
+        raise UsageError("no photo given", "name photos or folders; --help shows examples")
+    if len(found) > 1 and any(photo.path is None for photo in found):
+        raise UsageError("- stands for one photo on standard input, and goes with no other")
+    return found
+
+
+def read_list(data: bytes) -> list[Path]:
+    """Names of photos, one a line, or ended by zero bytes as ``find -print0`` writes them; empty lines do not count."""
+    pieces = data.split(b"\0") if b"\0" in data else [line.rstrip(b"\r") for line in data.split(b"\n")]
+    return [Path(os.fsdecode(piece)) for piece in pieces if piece]
+
+
+def _matches(word: str | Path) -> list[Path]:
+    """The paths that fit a pattern, sorted; the word itself if it is none, or names a file for all its brackets."""
+    if isinstance(word, Path) or not glob.has_magic(word) or os.path.lexists(word):
+        return [Path(word)]
+    paths = [Path(name) for name in glob.iglob(word, recursive=True)]  # noqa: PTH207 - the word may be absolute
+    if not paths:
+        raise UsageError(f"{printable(word)}: nothing fits this pattern")
+    if "**" in word:  # follows links, in circles too: of all ways to one file the shortest
+        paths.sort(key=lambda path: len(path.parts), reverse=True)
+        paths = list({os.path.realpath(path): path for path in paths}.values())
+    return sorted(paths)
+
+
+def _in_folder(folder: Path, recursive: bool, leave_out: Path | None) -> list[Found]:
+    left_out = None if leave_out is None else leave_out.resolve()
+    if left_out == folder.resolve():
+        left_out = None  # results beside their sources: refused later, with a better message
+    found = [Found(path, path.parent.relative_to(folder)) for path in _walk(folder, recursive, left_out)]
+    if not found:
+        looked_for = f"looked for {', '.join(sorted(READABLE))}"
+        hint = looked_for if recursive else f"{looked_for}; --recursive looks into its folders too"
+        raise UsageError(f"{printable(str(folder))}: the folder holds no photos", hint)
+    return found
+
+
+def _walk(folder: Path, recursive: bool, left_out: Path | None) -> Iterator[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"{printable(str(folder))}: the folder cannot be read: {error.strerror}") from error
+    visible = [entry for entry in entries if not entry.name.startswith(".")]
+    yield from (entry for entry in visible if entry.suffix.lower() in READABLE and entry.is_file())
+    for entry in visible if recursive else ():
+        if entry.is_dir() and not entry.is_symlink() and entry.resolve() != left_out:
+            yield from _walk(entry, recursive, left_out)

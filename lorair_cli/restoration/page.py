@@ -1,0 +1,99 @@
+"""One page to look at a batch: a slider between before and after for each photo. One file, no network needed."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import BinaryIO
+
+from lorair_cli.errors import ImageError
+from lorair_cli.imaging.files import atomic_write, printable
+from lorair_cli.imaging.photo import Photo
+from lorair_cli.restoration.batch import Outcome
+from lorair_cli.restoration.pictures import thumbnail_jpeg
+from lorair_cli.restoration.result import Diagnosis
+
+LONGEST_SIDE = 1280
+"""Pixels of a picture on the page: fills a laptop's window, and a thousand photos stay a page that opens."""
+
+LEAST_SHOWN = 0.01
+"""Probabilities below this are left out."""
+
+_PLACE = "<!-- photos -->"
+
+
+class Page:
+    """Writes the page as the photos come, so that nothing is kept in memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def add(self, outcome: Outcome) -> None:
+        """A section for one photo, whatever became of it. Names are escaped: a file's name is no HTML."""
+        job, restoration = outcome.job, outcome.restoration
+        parts = [f"<h2>{_text(job.name)}</h2>"]
+        if outcome.error is not None:
+            parts.append(f"<p>failed: {_text(outcome.error.message)}</p>")
+        elif restoration is None or outcome.before is None:
+            parts.append(f"<p>skipped: {_text(job.skip or '')}</p>")
+        else:
+            after = restoration.photo
+            words = "left alone, nothing stood out" if restoration.untouched else f"{restoration.seconds:.1f} s"
+            target = "standard output" if job.target is None else str(job.target)
+            parts.append(f"<p>{_text(target)} ({after.width}&times;{after.height}, {words})</p>")
+            parts += [f"<p>{_text(note)}</p>" for note in outcome.notes]
+            parts += [_slider(outcome.before, after, job.name), _table(restoration.diagnosis)]
+        self._write(f'<article class="{outcome.status}">\n' + "\n".join(parts) + "\n</article>\n")
+
+    def _write(self, text: str) -> None:
+        self._file.write(text.encode("utf-8", "replace"))
+
+
+@contextmanager
+def open_page(path: Path) -> Iterator[Page]:
+    """A page that appears as ``path``, whole, when the block ends well. Raises ``ImageError`` if it cannot."""
+    template = files("lorair_cli.restoration").joinpath("page.html").read_text(encoding="utf-8")
+    head, tail = template.split(_PLACE)
+    try:
+        with atomic_write(path) as file:
+            page = Page(file)
+            page._write(head)
+            yield page
+            page._write(tail)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ImageError(f"{printable(str(path))}: cannot be written: {error.strerror or error}") from error
+
+
+def _text(text: str) -> str:
+    return escape(printable(text))
+
+
+def _slider(before: Photo, after: Photo, name: str) -> str:
+    return (
+        f'<div class="pair">\n<img alt="before" src="{_picture(before)}">\n'
+        f'<img class="after" alt="after" src="{_picture(after)}">\n<span>before</span><span>after</span>\n'
+        f'<input type="range" min="0" max="100" step="0.1" value="50" aria-label="{_text(name)}: before and after">'
+        "\n</div>"
+    )
+
+
+def _picture(photo: Photo) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail_jpeg(photo, LONGEST_SIDE)).decode()
+
+
+def _table(diagnosis: Diagnosis) -> str:
+    experts = {expert.degradation: expert.weight for expert in diagnosis.experts}
+    rows = [
+        f"<tr><td>{_text(name)}</td><td>{share:.0%}</td>"
+        f"<td>{f'expert {experts[name]:.2f}' if name in experts else ''}</td>"
+        f'<td><meter min="0" max="1" value="{share:.4f}"></meter></td></tr>'
+        for name, share in sorted(diagnosis.probabilities.items(), key=lambda item: -item[1])
+        if share >= LEAST_SHOWN or name in experts
+    ]
+    return "<table>\n" + "\n".join(rows) + "\n</table>"

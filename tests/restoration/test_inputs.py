@@ -1,0 +1,87 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from lorair_cli.errors import UsageError
+from lorair_cli.restoration.inputs import Found, find_photos, read_list
+
+NAMES = ("b.PNG", "a.jpg", "notes.txt", "._a.jpg", "in/c.webp", "in/deep/d.tif", ".hidden/e.png")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in NAMES:
+        (tmp_path / "t" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "t" / name).write_bytes(b"x")
+    (tmp_path / "t" / "in" / "back").symlink_to(tmp_path / "t")
+    os.mkfifo(tmp_path / "t" / "pipe.png")
+    return tmp_path / "t"
+
+
+def names(found, tree):
+    return [photo.path.relative_to(tree).as_posix() for photo in found]
+
+
+def test_a_folder_stands_for_its_photos_in_order(tree):
+    found = find_photos([str(tree)])
+    assert names(found, tree) == ["a.jpg", "b.PNG"] and {photo.below for photo in found} == {Path()}
+
+
+def test_recursion_keeps_the_tree_and_passes_by_links_and_hidden_things(tree):
+    found = find_photos([str(tree)], recursive=True)
+    assert names(found, tree) == ["a.jpg", "b.PNG", "in/c.webp", "in/deep/d.tif"]
+    assert [photo.below for photo in found][2:] == [Path("in"), Path("in/deep")]
+
+
+def test_the_folder_of_the_results_is_left_out(tree):
+    assert len(find_photos([str(tree)], recursive=True, leave_out=tree / "in" / "deep")) == 3
+
+
+def test_a_file_is_taken_whatever_its_suffix_even_if_missing(tree):
+    assert find_photos([str(tree / "notes.txt"), "none.png"]) == [Found(tree / "notes.txt"), Found(Path("none.png"))]
+
+
+def test_patterns_that_the_shell_left_alone(tree):
+    assert names(find_photos([f"{tree}/*.jpg"]), tree) == ["a.jpg"]
+    assert names(find_photos([f"{tree}/in/**/*.tif"]), tree) == ["in/deep/d.tif"]
+    with pytest.raises(UsageError, match="nothing fits"):
+        find_photos([f"{tree}/*.gif"])
+
+
+def test_a_name_with_brackets_is_a_name_if_there_is_such_a_file(tree):
+    (tree / "x[1].png").write_bytes(b"x")
+    (tree / "x1.png").write_bytes(b"x")
+    assert names(find_photos([str(tree / "x[1].png")]), tree) == ["x[1].png"]
+    (tree / "x[1].png").unlink()
+    assert names(find_photos([str(tree / "x[1].png")]), tree) == ["x1.png"]
+    assert names(find_photos([tree / "x[1].png"]), tree) == ["x[1].png"], "from a list, names are no patterns"
+
+
+def test_standard_input_goes_alone(tree):
+    assert find_photos(["-"]) == [Found(None)]
+    assert find_photos([Path("-")]) == [Found(Path("-"))]
+    with pytest.raises(UsageError, match="no other"):
+        find_photos(["-", str(tree)])
+
+
+def test_nothing_to_do(tmp_path):
+    with pytest.raises(UsageError, match="holds no photos"):
+        find_photos([str(tmp_path)])
+    with pytest.raises(UsageError, match="no photo given"):
+        find_photos([])
+
+
+@pytest.mark.parametrize(
+    "data, names",
+    [
+        (b"a.jpg\nb c.png\n", ["a.jpg", "b c.png"]),
+        (b"a.jpg\r\n\r\nb.png", ["a.jpg", "b.png"]),
+        (b"a\nb.jpg\0c.png\0", ["a\nb.jpg", "c.png"]),
+        ("ä.jpg\n".encode(), ["ä.jpg"]),
+        (b"\xff.jpg\n", [os.fsdecode(b"\xff.jpg")]),
+        (b"", []),
+    ],
+)
+def test_lists_of_names(data, names):
+    assert read_list(data) == [Path(name) for name in names]
