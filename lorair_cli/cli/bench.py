@@ -57,7 +57,9 @@ def bench(
     as_csv: measured.CsvOption = False,
     as_markdown: measured.MarkdownOption = False,
 ) -> None:
-    """Measure weights on the benchmarks of the paper, each by its own protocol. Examples:
+    """Measure weights on the benchmarks of the paper, each by its own protocol.
+
+    Examples:
 
     lorair bench --list
 

@@ -47,7 +47,9 @@ def evaluate(
     as_csv: measured.CsvOption = False,
     as_markdown: measured.MarkdownOption = False,
 ) -> None:
-    """Restore the photos of a folder and measure each against its ground truth. Examples:
+    """Restore the photos of a folder and measure each against its ground truth.
+
+    Examples:
 
     lorair eval --input hazy/ --target clear/
 
