@@ -59,6 +59,7 @@ def open_page(path: Path) -> Iterator[Page]:
     template = files("lorair_cli.restoration").joinpath("page.html").read_text(encoding="utf-8")
     head, tail = template.split(_PLACE)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # often the folder of the results, which is not there yet
         with atomic_write(path) as file:
             page = Page(file)
             page._write(head)

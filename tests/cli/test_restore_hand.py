@@ -122,8 +122,16 @@ def test_the_page_holds_every_photo_and_nothing_from_elsewhere(lorair, photo, tm
 
 
 def test_the_page_is_whole_or_absent(lorair, photo, tmp_path):
-    called = lorair("restore", photo, "-o", tmp_path / "out.png", "--report", tmp_path / "no" / "page.html")
+    called = lorair("restore", photo, "-o", tmp_path / "out.png", "--report", photo / "page.html")  # a file, no folder
     assert called.code == 1 and "page.html" in called.stderr and not (tmp_path / "out.png").exists()
+
+
+def test_the_page_may_lie_among_the_results(lorair, photo, tmp_path):
+    assert (
+        lorair("restore", photo, "-o", tmp_path / "new" / "out.png", "--report", tmp_path / "new" / "page.html").code
+        == 0
+    )
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["out.png", "page.html"]
 
 
 CHROMIUM = next(
