@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lorair_cli.errors import UsageError
-from lorair_cli.settings import DEFAULT_SETTING, SETTINGS
+from lorair_cli.settings import SETTINGS
 
 NETWORK = "Network"
 """Panel of the help that holds what is said about the network."""
@@ -82,8 +82,6 @@ TopKOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per photo on stdout.")]
-
-DEFAULTS = {"setting": DEFAULT_SETTING, "scale": "compact"}
 
 
 def all_photos(photos: list[str] | None, from_file: str | None) -> list[str | Path]:

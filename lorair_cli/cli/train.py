@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lorair_cli.cli.console import data, talk
-from lorair_cli.cli.options import DEFAULTS, ScaleOption, SettingOption
+from lorair_cli.cli.options import ScaleOption, SettingOption
 from lorair_cli.cli.progress import training_progress
 from lorair_cli.errors import UsageError
-from lorair_cli.settings import get_setting
+from lorair_cli.settings import DEFAULT_SETTING, get_setting
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -30,8 +30,8 @@ def train(
     clean: Annotated[
         list[Path], typer.Option("--clean", help="Folder of clean photos to learn from; may be given several times.")
     ],
-    setting: SettingOption = DEFAULTS["setting"],
-    scale: ScaleOption = DEFAULTS["scale"],
+    setting: SettingOption = DEFAULT_SETTING,
+    scale: ScaleOption = "compact",
     stage: Annotated[
         str, typer.Option("--stage", help="router, pretrain (stage 1), finetune (stage 2), or all of them in order.")
     ] = "all",

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from lorair_cli.data.pairs import quantised, to_unit
+from lorair_cli.data.pairs import quantised
 from lorair_cli.data.synthesis import SYNTHESES, degrade
+from lorair_cli.imaging.arrays import to_float
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -59,7 +60,7 @@ def contact_sheet(
             square = squares[photo]
             if name != "clean":
                 rng = np.random.default_rng((seed, photo, column))  # the same draw in every strength of a photo
-                square = quantised(degrade(to_unit(square), name, rng, strength))
+                square = quantised(degrade(to_float(square), name, rng, strength))
             sheet[y : y + side, column * side : (column + 1) * side] = square
     headings = [(column * side, 0, name) for column, name in enumerate(names)]
     margins = [

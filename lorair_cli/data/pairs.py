@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.synthesis import degrade
 from lorair_cli.errors import TrainingError
+from lorair_cli.imaging.arrays import to_float
 from lorair_cli.imaging.views import mirrored_to, native_views
 from lorair_cli.settings import TEN_DEGRADATIONS, Setting
 
@@ -109,7 +110,7 @@ class SyntheticPairs(Dataset[Sample]):
         strength = 0.0 if rng.uniform() < s.untouched else float(rng.uniform())
         lq = gt
         if strength > 0:
-            lq = quantised(degrade(to_unit(gt), self.setting.degradations[label], rng, strength))
+            lq = quantised(degrade(to_float(gt), self.setting.degradations[label], rng, strength))
         views = native_views(lq, self.view, s.local_views, rng)
         corners = [
             (int(rng.integers(gt.shape[0] - s.patch + 1)), int(rng.integers(gt.shape[1] - s.patch + 1)))
@@ -148,13 +149,6 @@ class SyntheticPairs(Dataset[Sample]):
         if not corners:
             return torch.empty(0, 3, p, p, dtype=torch.uint8)
         return chw(np.stack([photo[y : y + p, x : x + p] for y, x in corners]))
-
-
-def to_unit(rgb: Pixels) -> npt.NDArray[np.float32]:
-    """8-bit pixels to float32 in [0, 1]."""
-    unit = rgb.astype(np.float32)
-    unit /= np.float32(255)
-    return unit
 
 
 def quantised(image: npt.NDArray[np.float32]) -> Pixels:

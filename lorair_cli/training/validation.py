@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from lorair_cli.data.clean import CleanPhotos
-from lorair_cli.data.pairs import chw, quantised, to_unit
+from lorair_cli.data.pairs import chw, quantised
 from lorair_cli.data.synthesis import degrade
+from lorair_cli.imaging.arrays import to_float
 from lorair_cli.imaging.views import native_views
 from lorair_cli.model.network import RestorationNetwork
 from lorair_cli.model.router import Router
@@ -62,7 +63,7 @@ class Validation:
             for label, name in enumerate((*setting.degradations, UNTOUCHED)):
                 lq = gt
                 if name != UNTOUCHED:
-                    lq = quantised(degrade(to_unit(gt), name, np.random.default_rng((index, label)), STRENGTH))
+                    lq = quantised(degrade(to_float(gt), name, np.random.default_rng((index, label)), STRENGTH))
                 self.crops.append((name, lq, gt, chw(native_views(lq, view))))
 
     @torch.no_grad()
