@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+import signal
+import threading
+from collections.abc import Generator, Iterator
 
 import cv2
 import torch
@@ -56,10 +58,24 @@ def feed(batches: Batches, steps: range, workers: int, device: torch.device) -> 
         prefetch_factor=PREFETCH if workers else None,
         pin_memory=device.type == "cuda",
     )
-    for batch in loader:
+    for batch in _asked_only(loader):
         if isinstance(batch, TrainingError):
             raise batch
         yield Sample(*(field.to(device, non_blocking=True) for field in batch))
+
+
+def _asked_only(loader: DataLoader[Sample | TrainingError]) -> Iterator[Sample | TrainingError]:
+    """``loader``'s iterator, which tells of a dead worker when a batch is asked for and at no other time.
+
+    Torch also lets the signal of a dying worker raise wherever the main process happens to be: in the middle of a
+    weight update, or of telling about the first error. The question, asked every few seconds, finds it as surely.
+    """
+    own = hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGCHLD) if own else None
+    batches: Iterator[Sample | TrainingError] = iter(loader)
+    if own:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)
+    return batches
 
 
 def _start_worker(worker: int) -> None:
