@@ -83,7 +83,8 @@ class NAFBlock(nn.Module):
         y = self.conv1(self.norm1(x), mixture)  # (b, 2c, h, w)
         y = simple_gate(self.conv2(y, mixture))  # (b, c, h, w)
         y = y * self.attention(pooled(y, window), mixture)
-        x = x + self.conv3(y, mixture) * self.beta
+        # The weights' own type: under autocast the sum of the branches stays float32.
+        x = x + self.conv3(y, mixture, self.beta).to(self.beta.dtype)
         y = simple_gate(self.conv4(self.norm2(x), mixture))
-        out: Tensor = x + self.conv5(y, mixture) * self.gamma
+        out: Tensor = x + self.conv5(y, mixture, self.gamma).to(self.gamma.dtype)
         return out

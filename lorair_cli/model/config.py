@@ -74,8 +74,13 @@ class CompactEncoderConfig:
     """Residual blocks per stage."""
     features: int = 256
     """Length C of a view's feature."""
+    statistics: Literal["last", "every"] = "last"
+    """What is kept of a view: mean and spread of the last stage, or mean, spread and peak of every stage. Noise and
+    JPEG blocks show in the first stages, and a drop or a shadow in one place only."""
 
     def __post_init__(self) -> None:
+        if self.statistics not in ("last", "every"):
+            raise ValueError(f"statistics {self.statistics!r} is neither last nor every")
         if not 1 <= len(self.widths) == len(self.blocks) <= 8:
             raise ValueError(f"{len(self.widths)} widths for {len(self.blocks)} stages of blocks")
         _within(self, 0, 256, "blocks")

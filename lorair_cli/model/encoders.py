@@ -36,7 +36,7 @@ class CompactEncoder(nn.Module):
 
     The stem sees every pixel (pixel-unshuffle, no averaging), because noise and JPEG blocks live in the finest detail.
     Batch normalisation keeps what layer normalisation would divide away: how dark a photo is, how strong its noise. A
-    feature is the mean and the spread of the last stage over the view: degradations are textures as much as objects.
+    feature is made of statistics over the view: degradations are textures as much as objects.
     """
 
     def __init__(self, config: CompactEncoderConfig) -> None:
@@ -53,17 +53,25 @@ class CompactEncoder(nn.Module):
             layers += [ResidualBlock(channels) for _ in range(blocks)]
             self.stages.append(nn.Sequential(*layers))
             width = channels
-        self.norm = nn.BatchNorm1d(2 * width)
-        self.project = nn.Linear(2 * width, config.features)
+        self.every = config.statistics == "every"
+        kept = 3 * sum(config.widths) if self.every else 2 * width
+        self.norm = nn.BatchNorm1d(kept)
+        self.project = nn.Linear(kept, config.features)
 
     def forward(self, views: Tensor) -> Tensor:
         """``(m, 3, v, v)`` in [0, 1] to ``(m, C)``."""
         x = self.stem(F.pixel_unshuffle((views - 0.5) * 4, self.unshuffle))
         x = F.gelu(self.stem_norm(x))
-        for stage in self.stages:
+        kept: list[Tensor] = []
+        for index, stage in enumerate(self.stages, start=1):
             x = stage(x)
-        spread, mean = torch.std_mean(x.flatten(2).float(), dim=-1, correction=0)  # (m, c) each
-        out: Tensor = self.project(self.norm(torch.cat([mean, (spread + 1e-4).log()], dim=-1)))
+            if self.every or index == len(self.stages):
+                pixels = x.flatten(2).float()  # (m, c, h w)
+                spread, mean = torch.std_mean(pixels, dim=-1, correction=0)  # (m, c) each
+                kept += [mean, (spread + 1e-4).log()]
+                if self.every:
+                    kept.append(pixels.amax(-1))
+        out: Tensor = self.project(self.norm(torch.cat(kept, dim=-1)))
         return out
 
 

@@ -71,19 +71,28 @@ class ExpertConv2d(nn.Module):
         delta = b.transpose(1, 2).flatten(2) @ self.expert_a.flatten(0, 1)  # (b, out/groups k, n r k) @ (n r k, in k)
         return self.weight + delta.view(-1, *self.weight.shape)
 
-    def forward(self, x: Tensor, mixture: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mixture: Tensor | None, gain: Tensor | None = None) -> Tensor:
         """Convolve ``x`` ``(b, in, h, w)``.
 
         ``mixture`` is None (experts unused), ``(1, n)`` (one mixture for the whole batch) or ``(b, n)``.
+
+        ``gain`` ``(1, out, 1, 1)`` scales the result. It is put on the weights: a pass over a kernel instead of one
+        over the picture, forth and back.
         """
+        bias: Tensor | None = self.bias
+        if gain is not None and bias is not None:
+            bias = bias * gain.flatten()
         if mixture is None or self.expert_a is None:
-            return self._convolve(x, self.weight, self.bias, self.groups)
+            plain = self.weight if gain is None else self.weight * gain.transpose(0, 1)
+            return self._convolve(x, plain, bias, self.groups)
         weight = self.mixed_weight(mixture)
+        if gain is not None:
+            weight = weight * gain.transpose(0, 1)
         if len(mixture) == 1:
-            return self._convolve(x, weight[0], self.bias, self.groups)
+            return self._convolve(x, weight[0], bias, self.groups)
         # One group of channels per image: a batch of different mixtures is still a single convolution.
         b, _, h, w = x.shape
-        bias = None if self.bias is None else self.bias.repeat(b)
+        bias = None if bias is None else bias.repeat(b)
         y = self._convolve(x.reshape(1, -1, h, w), weight.flatten(0, 1), bias, b * self.groups)
         return y.view(b, -1, *y.shape[2:])
 

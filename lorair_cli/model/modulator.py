@@ -43,5 +43,6 @@ class Modulator(nn.Module):
         """``x`` ``(b, c, h, w)``, ``guide`` = e_d ``(b, prior, 1, 1)``; returns ``(b, c, h, w)``."""
         y = self.conv2(F.gelu(self.conv1(guide, mixture)), mixture)  # (b, c, 1, 1)
         gate = torch.sigmoid(self.conv4(F.relu(self.conv3(y, mixture)), mixture))
-        out: Tensor = x + self.norm(x) * (gate * self.beta).to(x.dtype)
+        y = self.norm(x)
+        out: Tensor = x + y * (gate * self.beta).to(y.dtype)  # a product of two types is slow on a CPU
         return out

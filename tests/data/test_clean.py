@@ -103,3 +103,19 @@ def test_a_spread_is_of_different_photos_in_order(count, most):
     assert len(spread) == min(count, most) and list(spread.paths) == sorted(set(spread.paths))
     gaps = np.diff((*spread.paths, count))
     assert spread.paths[0] == 0 and gaps.max() - gaps.min() <= 1
+
+
+def test_decoded_photos_are_kept_as_far_as_memory_is_given(tmp_path):
+    for name in "abc":
+        save(tmp_path / f"{name}.png", np.full((8, 8, 3), ord(name), np.uint8))
+    found = CleanPhotos.find([tmp_path])
+    photos = CleanPhotos(found.paths, memory=2 * 8 * 8 * 3)
+    for index in range(3):
+        assert (photos.read(index) == ord("abc"[index])).all()
+    with pytest.raises(ValueError, match="read-only"):
+        photos.read(0)[0] = 0  # one sample must not change the next
+    for path in found.paths:
+        path.unlink()
+    assert (photos.read(0) == ord("a")).all() and (photos.read(1) == ord("b")).all()
+    with pytest.raises(TrainingError):
+        photos.read(2)

@@ -101,3 +101,13 @@ def test_without_experts_a_mixture_is_ignored():
     x = torch.randn(2, 4, 3, 3)
     assert torch.equal(conv(x, torch.ones(2, 3)), conv(x, None))
     assert conv.mixed_weight(torch.ones(2, 3)).shape == (2, 4, 4, 1, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mixtures", [0, 1, 2])
+@torch.no_grad()
+def test_a_gain_scales_the_result(shaken, kind, mixtures):
+    conv = make(shaken, kind)
+    x, gain = torch.randn(2, KINDS[kind]["in_channels"], 6, 8), torch.randn(1, KINDS[kind]["out_channels"], 1, 1)
+    mixture = torch.rand(mixtures, 3).softmax(-1) if mixtures else None
+    torch.testing.assert_close(conv(x, mixture, gain), conv(x, mixture) * gain, rtol=0, atol=1e-5)

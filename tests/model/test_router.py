@@ -75,3 +75,23 @@ def test_the_compact_encoder_sees_the_finest_detail(shaken):
     flat = torch.full((1, 3, 32, 32), 0.5)
     checks = flat + 0.2 * (torch.arange(32)[:, None] + torch.arange(32)).remainder(2).mul(2).sub(1)
     assert (encoder(flat) - encoder(checks)).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_every_statistic_lets_a_single_pixel_and_the_finest_stage_be_heard(shaken):
+    def encoder(statistics):
+        config = CompactEncoderConfig(view=32, stem=4, widths=(6, 8), blocks=(1, 1), features=10, statistics=statistics)
+        return CompactEncoder(config)
+
+    every, last = encoder("every"), encoder("last")
+    assert every.project.in_features == 3 * (6 + 8) and last.project.in_features == 2 * 8
+    every = shaken(every)
+    views = torch.rand(1, 3, 32, 32)
+    kept = []
+    every.norm.register_forward_pre_hook(lambda module, inputs: kept.append(inputs[0]))
+    every(views)
+    every.stages[1][0].weight.zero_()  # nothing of the first stage reaches the second any more
+    every(views)
+    torch.testing.assert_close(kept[0][:, :18], kept[1][:, :18])  # and its own statistics stay what they were
+    mean, spread, peak = kept[0][0, :6], kept[0][0, 6:12].exp(), kept[0][0, 12:18]
+    assert (peak >= mean).all() and (peak <= mean + spread * 64**0.5).all()  # 64 pixels: the most that one can be above
