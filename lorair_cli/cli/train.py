@@ -72,9 +72,6 @@ def train(
 
     Stops in time or on Ctrl-C with everything saved; the same command goes on from there.
     """
-    # Before torch is loaded: threads that wait for each other by spinning take the cores from the data workers, which
-    # on two cores made training half as fast.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from lorair_cli.data.clean import CleanPhotos
     from lorair_cli.training.run import TrainingRun
 

@@ -40,9 +40,13 @@ def draw(rng: np.random.Generator, strength: float) -> LowLightParameters:
     spread = LOW_LIGHT.cast.draw(rng, strength)
     gains = np.exp(spread * rng.standard_normal(3))
     red, green, blue = (float(gain) for gain in gains / gains.mean())
+    exposure, gamma = LOW_LIGHT.exposure.draw(rng, strength), LOW_LIGHT.gamma.draw(rng, strength)
+    if rng.uniform() < LOW_LIGHT.steep_chance:
+        gamma = LOW_LIGHT.steep.draw(rng)
+        exposure = min(exposure, _MID_GREY ** (gamma - 1))  # white stays white at most
     return LowLightParameters(
-        exposure=LOW_LIGHT.exposure.draw(rng, strength),
-        gamma=LOW_LIGHT.gamma.draw(rng, strength),
+        exposure=exposure,
+        gamma=gamma,
         cast=(red, green, blue),
         greying=LOW_LIGHT.greying.draw(rng, strength),
         shot=LOW_LIGHT.shot.draw(rng),

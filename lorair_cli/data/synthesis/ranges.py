@@ -114,11 +114,15 @@ class LowLightRanges:
     """Underexposure in linear light with shot and read noise, fitted to pairs of LOL (Wei et al., BMVC 2018).
 
     In those pairs the short exposure has 0.5 to 4 percent of the light, and shadows lose more than highlights. A photo
-    of mean 0.5 (display) comes down to about 0.13 at strength 0.5 and to 0.04 at strength 1.
+    of mean 0.5 (display) comes down to about 0.13 at strength 0.5 and to 0.04 at strength 1. A share of the photos has
+    the steep curve of LLNet (Lore et al., Pattern Recognition 2017: gamma 2 to 5), where highlights stay and the rest
+    sinks.
     """
 
     exposure: Span = Span(0.5, 0.007, log=True)
     gamma: Span = Span(1.0, 1.3, jitter=0.4)
+    steep_chance: float = 0.3
+    steep: Range = Range(1.3, 3.2)
     cast: Span = Span(0.01, 0.08)
     greying: Span = Span(0.0, 0.2, jitter=0.4)
     shot: Range = Range(1e-5, 2e-4, log=True)
@@ -154,18 +158,18 @@ class RaindropRanges:
     """Drops on a window: each a tiny lens that shows the wide scene upside down, out of focus with the window.
 
     Source: the formation model of Qian et al., CVPR 2018 (RainDrop), ``I = (1 - M) B + R``, with R refracted as in
-    Roser and Geiger, ICCVW 2009; sizes, blur and coverage set by eye.
+    Roser and Geiger, ICCVW 2009; sizes, blur and coverage set by eye: from spray to drops of a twentieth of the photo.
     """
 
     coverage: Span = Span(0.02, 0.85, log=True)
     """Share of the photo that drops would cover before those too close to another are left out."""
-    radius: Span = Span(5, 14, log=True, jitter=0.5)
+    radius: Span = Span(4, 22, log=True, jitter=0.6)
     """Typical radius, pixels."""
     radius_spread: Range = Range(0.15, 0.5)
     """Standard deviation of the logarithm of the radius."""
     irregularity: Range = Range(0.02, 0.16)
     """Deviation of the outline from an ellipse, in radii."""
-    stretch: Range = Range(0.95, 1.5)
+    stretch: Range = Range(0.9, 1.5)
     """Height of a drop over its width."""
     defocus: Range = Range(0.1, 0.45)
     """Softness of the edges (standard deviation of the blur), in typical radii."""
