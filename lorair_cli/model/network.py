@@ -70,15 +70,17 @@ class RestorationNetwork(nn.Module):
             pooling_window: side of the channel attention's pooling window in pixels of ``lq``; None pools globally.
 
         Returns:
-            ``(b, 3, h, w)``, not clamped.
+            ``(b, 3, h, w)`` in ``lq``'s type, not clamped. Weights of another type decide the network's inner type; the
+            photo itself is never rounded to it.
         """
         if mixture is not None and len(mixture) > 1 and bool((mixture == mixture[:1]).all()):
             mixture = mixture[:1]  # one weight for all: a plain convolution instead of a grouped one
         h, w = lq.shape[-2:]
         m = self.config.multiple
         x = F.pad(lq, (0, -w % m, 0, -h % m))
-        y = self._u_net(F.pixel_unshuffle(x, self.config.stem), prior, mixture, pooling_window)
-        return (F.pixel_shuffle(y, self.config.stem) + x)[..., :h, :w]
+        inner = self.intro.weight.dtype
+        y = self._u_net(F.pixel_unshuffle(x, self.config.stem).to(inner), prior.to(inner), mixture, pooling_window)
+        return (F.pixel_shuffle(y, self.config.stem).to(x.dtype) + x)[..., :h, :w]
 
     def _u_net(self, x: Tensor, prior: Tensor, mixture: Tensor | None, pooling_window: int | None) -> Tensor:
         window = None if pooling_window is None else max(pooling_window // self.config.stem, 1)
@@ -107,10 +109,11 @@ def parameter_count(module: nn.Module) -> int:
 
 
 @torch.no_grad()
-def fold(network: RestorationNetwork, mixture: Tensor) -> RestorationNetwork:
+def fold(network: RestorationNetwork, mixture: Tensor, dtype: torch.dtype | None = None) -> RestorationNetwork:
     """The plain network that equals ``network`` under one mixture ``(n,)``: experts added to the weights, then gone.
 
-    Folded once per photo, whose mixture is a constant; every tile then costs what a plain NAFNet costs.
+    Folded once per photo, whose mixture is a constant; every tile then costs what a plain NAFNet costs. With ``dtype``
+    the sums are rounded to it, and the plain network computes in it.
     """
     with torch.device("meta"):  # no time spent on numbers that are replaced at once
         plain = RestorationNetwork(replace(network.config, experts=0))
@@ -122,6 +125,6 @@ def fold(network: RestorationNetwork, mixture: Tensor) -> RestorationNetwork:
             continue
         if leaf == "weight" and owner in convolutions:
             value = convolutions[owner].mixed_weight(mixture[None])[0]
-        state[key] = value.clone()
+        state[key] = value.to(dtype, copy=True) if dtype else value.clone()
     plain.load_state_dict(state, assign=True)
     return plain.eval()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,7 +157,7 @@ class Restorer:
         see = native_views if config.view_mode == "native" else resize_views
         views = torch.from_numpy(see(rgb, config.encoder.view)).permute(0, 3, 1, 2)
         views = (views.float() / 255)[None].to(self.device)
-        with self._autocast(self.precision):
+        with torch.autocast(self.device.type, _DTYPES[self.precision], enabled=self.precision != "float32"):
             prior, logits = self._router(views)
         if self.precision == "float16" and not bool(logits.isfinite().all() & prior.isfinite().all()):
             prior, logits = self._router(views)
@@ -271,33 +270,27 @@ class Restorer:
     ) -> tuple[Pixels, int]:
         """One pass in tiles of ``side`` pixels, all or nothing."""
         config = self.info.network
-        network = fold(self._network, routing.mixture) if config.experts else self._network
-        network = network.to(memory_format=torch.channels_last)
+        network = fold(self._network, routing.mixture, _DTYPES[precision]).to(memory_format=torch.channels_last)
         height, width = rgb.shape[:2]
         tiles = plan_tiles(height, width, side, OVERLAP, config.multiple)
         blender = TileBlender(tiles)
         output = np.empty_like(rgb)
         for index, tile in enumerate(tiles):
-            restored = self._restore_tile(network, to_float(rgb[tile.window]), routing.prior, precision)
+            restored = self._restore_tile(network, to_float(rgb[tile.window]), routing.prior)
             for band in blender.add(tile, restored):
                 output[band.rows] = from_float(band.pixels, output.dtype)
             if progress is not None:
                 progress(index + 1, len(tiles))
         return output, len(tiles)
 
-    def _restore_tile(self, network: RestorationNetwork, rgb: Floats, prior: Tensor, precision: Precision) -> Floats:
+    def _restore_tile(self, network: RestorationNetwork, rgb: Floats, prior: Tensor) -> Floats:
         """One tile ``(h, w, 3)`` in [0, 1] through the folded network."""
         x = torch.from_numpy(rgb).permute(2, 0, 1)[None].to(self.device)  # channels_last by construction
-        with self._autocast(precision):
-            y = network(x, prior[None], None, self.pooling_window)
-        y = y[0].float().permute(1, 2, 0)
+        y = network(x, prior[None], None, self.pooling_window)[0].permute(1, 2, 0)
         if not bool(torch.isfinite(y).all()):
-            raise _NoColoursError("not finite", None if precision == "float32" else "try --precision float32")
+            exact = network.intro.weight.dtype == torch.float32
+            raise _NoColoursError("not finite", None if exact else "try --precision float32")
         return np.asarray(y.cpu().numpy(), np.float32)
-
-    def _autocast(self, precision: Precision) -> AbstractContextManager[None]:
-        # Weights stay float32 and so does the photo itself: only the network's inner work is rounded.
-        return torch.autocast(self.device.type, _DTYPES[precision], enabled=precision != "float32")
 
     def _diagnosis(self, routing: Routing) -> Diagnosis:
         names = self.info.degradations

@@ -44,12 +44,12 @@ def test_out_of_memory_on_any_tile_starts_again_with_half_the_tile(lorair, tmp_p
     expected = lorair(*arguments, "-o", tmp_path / "small.png", "--tile", "128")
     original, calls = Restorer._restore_tile, []
 
-    def short_of_memory(self, network, rgb, prior, precision):
+    def short_of_memory(self, network, rgb, prior):
         if max(rgb.shape) > 128:
             calls.append(rgb.shape)
             if len(calls) == step + 1:
                 raise kind("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
-        return original(self, network, rgb, prior, precision)
+        return original(self, network, rgb, prior)
 
     monkeypatch.setattr(Restorer, "_restore_tile", short_of_memory)
     called = lorair(*arguments, "-o", tmp_path / "out.png", "--tile", "192")
@@ -85,8 +85,8 @@ def test_what_cannot_be_helped_is_one_line_and_leaves_the_old_output(
 def test_nan_from_the_network_is_an_error(lorair, folder, tmp_path, monkeypatch):
     fold = module.fold
 
-    def broken(network, mixture):
-        plain = fold(network, mixture)
+    def broken(network, mixture, dtype):
+        plain = fold(network, mixture, dtype)
         plain.ending.weight[0, 0, 0, 0] = torch.nan
         return plain
 

@@ -29,7 +29,9 @@ def network(request):
     config = NetworkConfig(
         4, (1, 2), 1, (1, 1), stem=request.param, prior_channels=6, modulator_channels=5, experts=3, rank=2
     )
-    return _shaken(RestorationNetwork(config))
+    with torch.random.fork_rng():  # which squeeze its ReLU switches off must not depend on what ran before
+        torch.manual_seed(2)
+        return _shaken(RestorationNetwork(config))
 
 
 @pytest.fixture(scope="session")

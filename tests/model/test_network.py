@@ -149,3 +149,18 @@ def test_folding_a_plain_network_changes_nothing(network):
     plain = fold(network, torch.tensor([0.0, 1.0, 0.0]))
     again = fold(plain, torch.tensor([1.0]))
     assert all(torch.equal(v, again.state_dict()[k]) for k, v in plain.state_dict().items())
+
+
+@torch.no_grad()
+def test_folding_may_round_and_the_photo_is_not_rounded_with_the_weights(network):
+    mixture = torch.tensor([0.3, 0.0, 0.7])
+    plain = fold(network, mixture, torch.bfloat16)
+    assert {p.dtype for p in plain.parameters()} == {torch.bfloat16}
+    photo, prior, _ = inputs(1, 24, 16)
+    exact, rounded = fold(network, mixture)(photo, prior), plain(photo, prior)
+    assert rounded.dtype == torch.float32
+    change, error = (exact - photo).square().mean(), (rounded - exact).square().mean()
+    assert 0 < error < change / 100
+    plain.ending.weight.zero_()
+    plain.ending.bias.zero_()
+    assert torch.equal(plain(photo, prior), photo)
