@@ -77,3 +77,11 @@ def test_the_window_reaches_the_blocks_attention(shaken):
     block, x = shaken(NAFBlock(NetworkConfig(), 4)), torch.randn(1, 4, 12, 12)
     assert torch.equal(block(x, None, 12), block(x, None))
     assert (block(x, None, 3) - block(x, None)).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 17), (300, 200)])
+def test_the_quick_mean_of_sixteen_bits_is_the_mean(size):
+    x = torch.randn(2, 5, *size, generator=torch.Generator().manual_seed(1)).bfloat16()
+    exact = x.double().mean((2, 3), keepdim=True)
+    assert (pooled(x, None).double() - exact).abs().max() <= exact.abs().max() / 256  # half a step of bfloat16
+    assert pooled(x, None).dtype == torch.bfloat16 and pooled(x, None).shape == (2, 5, 1, 1)
