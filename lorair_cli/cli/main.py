@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import lorair_cli
 from lorair_cli.cli import bench, classify, data, doctor, eval, restore, train, weights
 from lorair_cli.cli.console import data as out
 from lorair_cli.cli.console import print_error, talk
+from lorair_cli.cli.process import prepare_process
 from lorair_cli.errors import LorairError
 
 app = typer.Typer(
@@ -48,9 +48,7 @@ def _main(
 
 def run() -> None:
     """Entry point of the ``lorair`` script: a user's error is one line and an exit code, never a traceback."""
-    # Before torch is loaded. Threads that wait for each other by spinning take the cores from every other program: a
-    # small photo took 2 to 9 seconds beside one busy process instead of 0.6, and training was half as fast.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare_process()
     try:
         app()
     except LorairError as error:

@@ -1,0 +1,42 @@
+"""How a command's process treats the machine: threads that wait for each other, and memory that is kept for reuse."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+SPINS = "10000"
+"""Rounds a thread waits awake, some ten microseconds: enough between two layers, too short to hold up other programs.
+
+Measured on two cores with a photo of 0.8 megapixel: 0.40 s alone and 0.83 s beside one busy process; with OpenMP's own
+default 0.38 s and 1.2 s, asleep at once (``OMP_WAIT_POLICY=PASSIVE``) 0.43 s and 0.66 s.
+"""
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # malloc.h
+
+
+def prepare_process() -> None:
+    """Settings that must be made before torch is loaded; what the user has set in the environment stays."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    if not any(name.startswith("MALLOC_") for name in os.environ):
+        _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep freed memory instead of giving every large block back to the system.
+
+    Each layer's result is a block of megabytes: fetched anew each time, its pages are cleared each time, which took a
+    sixth of a restoration and of a training step. Other C libraries have no such switch and are left alone.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        libc = ctypes.CDLL(None)
+        libc.gnu_get_libc_version  # noqa: B018  # only glibc has it
+    except (OSError, AttributeError):
+        return
+    libc.mallopt(_MMAP_MAX, 0)
+    libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    libc.mallopt(_TOP_PAD, 64 * 2**20)

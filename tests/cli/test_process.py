@@ -1,0 +1,41 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+PROBE = """
+import json, os, resource
+{prepare}
+import numpy as np
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+np.ones(2**20)
+before = faults()
+for _ in range(40):
+    np.ones(2**20)
+print(json.dumps([faults() - before, os.environ.get("GOMP_SPINCOUNT"), os.environ.get("OMP_WAIT_POLICY")]))
+"""
+PREPARE = "from lorair_cli.cli.process import prepare_process; prepare_process()"
+
+
+def probe(prepare=PREPARE, **environment):
+    """Page faults of forty blocks of 8 MiB, taken and freed in turn, and the settings of OpenMP."""
+    code = PROBE.format(prepare=prepare)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
+def test_freed_memory_is_kept_for_reuse():
+    without, *_ = probe(prepare="")
+    kept, *_ = probe()
+    assert kept < without / 10
+    theirs, *_ = probe(MALLOC_MMAP_THRESHOLD_="131072")
+    assert theirs > without / 2, "what the user has set stays"
+
+
+def test_threads_wait_a_little_unless_the_user_says_how():
+    assert probe()[1:] == ["10000", None]
+    assert probe(OMP_WAIT_POLICY="ACTIVE")[1:] == [None, "ACTIVE"]
+    assert probe(GOMP_SPINCOUNT="7")[1:] == ["7", None]
