@@ -1,0 +1,28 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import speed
+
+from lorair_cli.model.config import NetworkConfig
+from lorair_cli.model.experts import ExpertConv2d
+
+
+@torch.no_grad()
+def test_the_released_way_computes_the_same_and_leaves_the_weights_alone():
+    torch.manual_seed(1)
+    conv = ExpertConv2d(NetworkConfig(experts=2, rank=2), 4, 6, 3, padding=1)
+    conv.expert_b.normal_()
+    before = {name: tensor.clone() for name, tensor in conv.state_dict().items()}
+    x, mixture, gain = torch.randn(1, 4, 9, 7), torch.tensor([[0.3, 0.7]]), torch.randn(1, 6, 1, 1)
+    torch.testing.assert_close(speed.released_way(conv, x, mixture, gain), conv(x, mixture, gain), rtol=0, atol=1e-5)
+    torch.testing.assert_close(speed.released_way(conv, x, None), conv(x, None), rtol=0, atol=1e-5)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in conv.state_dict().items())
+
+
+def test_the_rate_counts_two_operations_per_pair(monkeypatch):
+    monkeypatch.setattr(speed, "timed", lambda run: 0.5)
+    assert speed.rate(torch.float32, 2, 3, 4, torch.device("cpu")) == pytest.approx(2 * 2 * 3 * 4 / 0.5)
