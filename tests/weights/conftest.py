@@ -243,7 +243,7 @@ def program(hub, tmp_path):
     """``program("weights", "list")``: the command line in a process of its own that knows no hub but the stand-in."""
     started = []
 
-    def start(*arguments, script=None, wait=True, before=(), stderr=subprocess.PIPE, **environment):
+    def start(*arguments, script=None, wait=True, before=(), **environment):
         clean = {
             k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING")) and "proxy" not in k.lower()
         }
@@ -253,7 +253,7 @@ def program(hub, tmp_path):
             [*before, sys.executable, *what, *map(str, arguments)],
             env=clean | environment,
             stdout=subprocess.PIPE,
-            stderr=stderr,
+            stderr=subprocess.PIPE,
             text=True,
         )
         started.append(process)

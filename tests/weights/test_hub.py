@@ -4,9 +4,6 @@ import json
 import os
 import shutil
 import stat
-import struct
-import sys
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -257,23 +254,6 @@ def test_a_proxy_is_used(hub, program, authors_files):
     process = program(NETWORK, "", "0", script=FETCH, **elsewhere)
     assert process.returncode == 0, process.err
     assert Path(process.out.strip()).read_bytes() == authors_files["setting1_ir.pth"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of Unix")
-def test_a_terminal_gets_a_progress_bar(program):
-    import fcntl
-    import termios
-
-    terminal, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 120, 0, 0))  # in a terminal of no width is no bar
-    program(NETWORK, "", "0", script=FETCH, stderr=theirs)
-    os.close(theirs)
-    shown = ""
-    with suppress(OSError):  # Linux: an error is the end of a terminal
-        while part := os.read(terminal, 1 << 16):
-            shown += part.decode()
-    os.close(terminal)
-    assert "setting1_ir.pth" in shown and "100%|" in shown
 
 
 def test_a_name_the_hub_cannot_have_is_one_line(program):
