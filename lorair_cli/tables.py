@@ -12,6 +12,14 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 T = TypeVar("T")
 
 
+class FieldError(ValueError):
+    """A table that does not fit its dataclass; ``field`` is the path of what is wrong, such as ``files[0].bytes``."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 def build(kind: type[T], table: object, where: str = "") -> T:
     """A dataclass from a table; nested dataclasses from nested tables, tuples from lists.
 
@@ -22,20 +30,26 @@ def build(kind: type[T], table: object, where: str = "") -> T:
         where: what to call the table in an error, such as the name of the table around it.
 
     Raises:
-        ValueError: one line: a field is unknown, missing or of the wrong type, or ``kind`` itself refuses its values.
+        FieldError: one line: a field is unknown, missing or of the wrong type, or ``kind`` itself refuses its values.
+            A refusal of ``kind`` that begins with the name of a field is about that field.
     """
     prefix = f"{where}." if where else ""
     if not isinstance(table, Mapping):
-        raise ValueError(f"{where or 'the description'} is not a table")
+        raise FieldError(f"{where or 'the description'} is not a table", where)
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for name in table:
         if name not in known:
-            raise ValueError(f"{prefix}{reprlib.repr(name)} is not a known field")
+            raise FieldError(f"{prefix}{reprlib.repr(name)} is not a known field", f"{prefix}{name}")
     for name, field in known.items():
         if name not in table and field.default is MISSING and field.default_factory is MISSING:
-            raise ValueError(f"{prefix}{name} is missing")
+            raise FieldError(f"{prefix}{name} is missing", where)
     hints = get_type_hints(kind)
-    return kind(**{name: _value(hints[name], value, f"{prefix}{name}") for name, value in table.items()})
+    values = {name: _value(hints[name], value, f"{prefix}{name}") for name, value in table.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:
+        first = str(error).partition(" ")[0]
+        raise FieldError(str(error), f"{prefix}{first}" if first in known else where) from None
 
 
 def _value(hint: Any, value: object, where: str) -> Any:  # noqa: ANN401  (annotations are of any kind)
@@ -46,7 +60,7 @@ def _value(hint: Any, value: object, where: str) -> Any:  # noqa: ANN401  (annot
     if origin is Literal:
         if value in arguments:
             return value
-        raise ValueError(f"{where} is {reprlib.repr(value)}, expected one of {', '.join(map(str, arguments))}")
+        raise FieldError(f"{where} is {reprlib.repr(value)}, expected one of {', '.join(map(str, arguments))}", where)
     if origin is tuple and isinstance(value, list):
         kinds = (arguments[0],) * len(value) if arguments[-1] is ... else arguments
         if len(kinds) == len(value):
@@ -57,7 +71,7 @@ def _value(hint: Any, value: object, where: str) -> Any:  # noqa: ANN401  (annot
         return float(value)
     elif type(value) is origin:  # exactly: True is no integer here
         return value
-    raise ValueError(f"{where} is {reprlib.repr(value)}, expected {getattr(hint, '__name__', hint)}")
+    raise FieldError(f"{where} is {reprlib.repr(value)}, expected {getattr(hint, '__name__', hint)}", where)
 
 
 def _first_that_fits(hints: tuple[Any, ...], value: object, where: str) -> object:

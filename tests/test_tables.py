@@ -3,7 +3,7 @@ from typing import Any, Literal
 
 import pytest
 
-from lorair_cli.tables import build
+from lorair_cli.tables import FieldError, build
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,22 @@ def test_instances_and_union_members_are_taken():
 def test_errors_name_the_field(change, message):
     with pytest.raises(ValueError, match=message):
         build(Tree, GOOD | change)
+
+
+@pytest.mark.parametrize(
+    "change, field",
+    [
+        ({"age": 3}, "age"),
+        ({"leaf": {}}, "leaf"),  # what is missing is missing there
+        ({"leaf": {"size": -1}}, "leaf.size"),
+        ({"leaves": [{"size": 1}, {"size": "2"}]}, "leaves[1].size"),
+        ({"kind": "ash"}, "kind"),
+    ],
+)
+def test_errors_carry_the_fields_path(change, field):
+    with pytest.raises(FieldError) as error:
+        build(Tree, GOOD | change)
+    assert error.value.field == field
 
 
 def test_the_name_around_leads_the_field():

@@ -27,7 +27,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, one ob
 
 @app.command("list")
 def list_weights(as_json: JsonOption = False) -> None:
-    """List all weights of this version: what is here, size, licence, degradations."""
+    """List all weights of this version: what is here, size, licence, degradations, the paper's numbers."""
     from lorair_cli.weights.manifest import read_manifest
 
     for name, entry in read_manifest().items():
@@ -39,6 +39,7 @@ def list_weights(as_json: JsonOption = False) -> None:
         data.print(f"{name}: {state}, {shown}, {entry.licence}")
         data.print(f"  {', '.join(entry.degradations)}")
         data.print(f"  trained on {entry.trained_on}")
+        data.print(f"  stands for the paper's {entry.paper}")
 
 
 @app.command("download")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import lorair_cli
 from lorair_cli.errors import WeightsError
@@ -56,7 +56,7 @@ def fetch(repository: str, revision: str, file: WeightFile, *, newest: bool = Fa
         WeightsError: the file cannot be had or is not what it should be; nothing of it stays in the cache.
     """
     here = find_cached(repository, revision, file)
-    good = here is not None and _is_good(*here)
+    good = here is not None and is_good(*here)
     if here is not None and good and not newest:
         return here[0]
     try:
@@ -111,7 +111,8 @@ def _note_path(repository: str, revision: str, file: WeightFile) -> Path:
     return notes_folder(repository, revision) / f"{file.name}.json"
 
 
-def _is_good(path: Path, expected: WeightFile) -> bool:
+def is_good(path: Path, expected: WeightFile) -> bool:
+    """Whether a file is there, can be read and is as expected."""
     try:
         return damage(path, expected) is None
     except OSError:
@@ -123,7 +124,7 @@ def _ask(repository: str, revision: str, file: WeightFile) -> Found:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     what = f"{repository}/{file.name}"
-    with explained(what):
+    with explained(what, "downloaded"):
         about = get_hf_file_metadata(
             hf_hub_url(repository, file.name, revision=revision),
             library_name="lorair",
@@ -149,9 +150,9 @@ def _download(repository: str, found: Found, file: WeightFile) -> Path:
     what = f"{repository}/{file.name}"
     expected = replace(file, sha256=found.sha256, bytes=found.bytes)
     cached = try_to_load_from_cache(repository, file.name, revision=found.commit)
-    if isinstance(cached, str) and _is_good(Path(cached), expected):
+    if isinstance(cached, str) and is_good(Path(cached), expected):
         return Path(cached)
-    with explained(what):
+    with explained(what, "downloaded"):
         path = Path(
             hf_hub_download(
                 repository,
@@ -175,7 +176,7 @@ def _download(repository: str, found: Found, file: WeightFile) -> Path:
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
+def explained(what: str, done: Literal["downloaded", "uploaded"]) -> Iterator[None]:
     """Whatever the client raises becomes one line: file, the reason, remedy. Its own warnings are kept quiet."""
     from huggingface_hub import constants, errors
     from huggingface_hub.utils import logging
@@ -184,7 +185,11 @@ def explained(what: str) -> Iterator[None]:
     logging.set_verbosity_error()
     try:
         yield
+    except errors.HFValidationError:
+        raise WeightsError(f"{what}: the hub has no such names", "write owner/name, as in the address") from None
     except errors.OfflineModeIsEnabled:
+        if done == "uploaded":
+            raise WeightsError(f"{what}: cannot be uploaded, HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE") from None
         raise WeightsError(
             f"{what}: not in the cache, and HF_HUB_OFFLINE is set",
             "unset HF_HUB_OFFLINE for one download, or point HF_HOME to a cache that holds the file",
@@ -203,7 +208,7 @@ def explained(what: str) -> Iterator[None]:
     except errors.FileMetadataError:
         raise _no_hub(what) from None
     except errors.LocalEntryNotFoundError as error:
-        raise _unreachable(what, error.__cause__ or error) from None
+        raise _unreachable(what, done, error.__cause__ or error) from None
     except errors.EntryNotFoundError:
         raise WeightsError(
             f"{what}: no such file in the repository",
@@ -220,9 +225,9 @@ def explained(what: str) -> Iterator[None]:
             ) from None
         if "onsistency check" in str(error):
             raise WeightsError(f"{what}: arrived incomplete, the wrong size", AGAIN) from None
-        raise _unreachable(what, error) from None
+        raise _unreachable(what, done, error) from None
     except Exception as error:  # of the client's HTTP library, which is another one in each of its major versions
-        raise _unreachable(what, error) from None
+        raise _unreachable(what, done, error) from None
     finally:
         logging.set_verbosity(verbosity)
 
@@ -236,6 +241,6 @@ def _no_hub(what: str) -> WeightsError:
     )
 
 
-def _unreachable(what: str, error: BaseException) -> WeightsError:
+def _unreachable(what: str, done: str, error: BaseException) -> WeightsError:
     reason = " ".join(str(error).split()) or type(error).__name__
-    return WeightsError(f"{what}: cannot be downloaded: {reason}", f"check network and proxy, then {AGAIN}")
+    return WeightsError(f"{what}: cannot be {done}: {reason}", f"check network and proxy, then {AGAIN}")

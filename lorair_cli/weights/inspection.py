@@ -17,7 +17,7 @@ def inspect(path: Path) -> dict[str, Any]:
 
     Returns:
         ``file``, ``bytes``, ``sha256``, ``format`` (``lorair``, ``authors' network`` or ``authors' router``),
-        ``description`` (all that the file says or its shapes show), ``tensors`` (name: dtype and shape) and
+        ``description`` (all that the file says or its shapes show), ``tensors`` (name: shape) and
         ``parameters``.
 
     Raises:

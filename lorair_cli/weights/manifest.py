@@ -11,7 +11,8 @@ from typing import Literal
 
 from lorair_cli.errors import WeightsError
 from lorair_cli.settings import SETTINGS
-from lorair_cli.tables import build
+from lorair_cli.tables import FieldError, build
+from lorair_cli.toml_lines import line_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -79,8 +80,8 @@ class Entry:
     degradations: tuple[str, ...]
     """Labels in the order of the router's logits."""
     trained_on: str
-    paper: str = ""
-    """The numbers of the paper that these weights stand for."""
+    paper: str
+    """The numbers of the paper that these weights stand for, with their table."""
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -90,6 +91,8 @@ class Entry:
             raise ValueError(f"degradations are not those of setting {self.setting}, in its order")
         if not self.files:
             raise ValueError("files is empty")
+        if not self.paper.strip():
+            raise ValueError("paper is empty: which numbers of the paper do these weights stand for?")
         if self.format == "authors" and (len(self.files) != 2 or self.source.kind != "hub"):
             raise ValueError("format authors is two files of a hub repository, the network and the router")
 
@@ -108,24 +111,27 @@ def read_manifest(path: Path | None = None) -> Manifest:
     """Parse a manifest, by default the project's own.
 
     Raises:
-        WeightsError: the file is missing or no TOML (the error names the line), or one of its tables is wrong (the
-            error names table and field).
+        WeightsError: the file is missing, no TOML, or one of its tables is wrong; the error names line, table and
+            field.
     """
     path = path or manifest_path()
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}", "install lorair again") from None
     except ValueError as error:
         raise WeightsError(f"{path}: not valid TOML: {error}") from None
-    return {name: _entry(path, name, table) for name, table in raw.items()}
+    return {name: _entry(path, text, name, table) for name, table in raw.items()}
 
 
-def _entry(path: Path, name: str, table: object) -> Entry:
+def _entry(path: Path, text: str, name: str, table: object) -> Entry:
     try:
         return build(Entry, table)
-    except ValueError as error:
-        raise WeightsError(f"{path}: [{name}]: {error}") from None
+    except FieldError as error:
+        line = line_of(text, name, error.field)
+        where = path if line is None else f"{path}, line {line}"
+        raise WeightsError(f"{where}: [{name}]: {error}") from None
 
 
 def describe_file(path: Path) -> WeightFile:

@@ -62,7 +62,7 @@ def push_to_hub(
     with TemporaryDirectory() as temporary:
         _save(Path(temporary), checkpoint, repository)
         api = HfApi(library_name="lorair", library_version=lorair_cli.__version__)
-        with explained(f"{repository}/{MODEL_FILE}"):
+        with explained(f"{repository}/{MODEL_FILE}", "uploaded"):
             api.create_repo(repository, private=private, exist_ok=True)
             commit = api.upload_folder(repo_id=repository, folder_path=temporary, commit_message=message)
     return str(commit)

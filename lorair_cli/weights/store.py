@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lorair_cli.errors import UsageError, WeightsError
 from lorair_cli.settings import SETTINGS, get_setting
-from lorair_cli.weights.hub import fetch, find_cached, notes_folder, read_note, write_note
+from lorair_cli.weights.hub import fetch, find_cached, is_good, notes_folder, read_note, write_note
 from lorair_cli.weights.integrity import damage
 from lorair_cli.weights.manifest import Entry, Manifest, WeightFile, describe_file, read_manifest
 
@@ -150,7 +150,7 @@ def _conversion_here(entry: Entry) -> tuple[Path, WeightFile] | None:
 def _converted(entry: Entry) -> Path:
     """The authors' files as one checkpoint of ours: made once, then only checked."""
     here = _conversion_here(entry)
-    if here is not None and here[0].is_file() and damage(*here) is None:
+    if here is not None and is_good(*here):
         return here[0]
     sources = [fetch(entry.source.repository, entry.source.revision, file) for file in entry.files]
 
@@ -172,8 +172,7 @@ def _converted(entry: Entry) -> Path:
         # Two processes write the same bytes, each under its own name first: whoever is last changes nothing.
         save_checkpoint(path, replace(checkpoint, info=info))
         write_note(path.with_suffix(".json"), Conversion(tuple(f.sha256 for f in described), describe_file(path)))
-    except OSError as error:
-        raise WeightsError(
-            f"{path}: cannot be written: {error.strerror}", "set HF_HOME to a folder with room that you may write to"
-        ) from None
+    except (OSError, WeightsError) as error:
+        message = error.message if isinstance(error, WeightsError) else f"{path}: cannot be written: {error.strerror}"
+        raise WeightsError(message, "set HF_HOME to a folder with room that you may write to") from None
     return path

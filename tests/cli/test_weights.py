@@ -42,9 +42,10 @@ files = [{{ name = "{file}", sha256 = "{sha256}", bytes = {bytes} }}]
 licence = "Apache-2.0"
 degradations = {degradations}
 trained_on = "nothing"
+paper = "table {number}"
 """
-    three = {"setting": "3task", "degradations": '["rain", "haze", "noise"]'}
-    four = {"setting": "4task", "degradations": '["snow", "rain", "raindrop"]'}
+    three = {"setting": "3task", "degradations": '["rain", "haze", "noise"]', "number": 2}
+    four = {"setting": "4task", "degradations": '["snow", "rain", "raindrop"]', "number": 1}
     described = asdict(describe_file(path))
     described["file"] = described.pop("name")
     later = {"file": "later.safetensors", "sha256": "", "bytes": 0}
@@ -63,6 +64,7 @@ def test_list_says_what_is_here(bundle):
     code, stdout, _ = call("list")
     assert code == 0
     assert "compact-3task: bundled, " in stdout and " MB, Apache-2.0" in stdout
+    assert "the paper's table 2" in stdout and "the paper's table 1" in stdout
     assert "compact-4task: not in this build" in stdout and "paper-4task: not downloaded" in stdout
     code, stdout, _ = call("list", "--json")
     entries = {entry["name"]: entry for entry in map(json.loads, stdout.splitlines())}

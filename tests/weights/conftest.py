@@ -168,7 +168,8 @@ class Hub:
         return hashlib.sha1(b"".join(self.files[key] for key in sorted(self.files))).hexdigest()
 
     def answer(self, request, head):
-        match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/([^/?]+)", request.path)
+        # As a proxy it is asked for whole addresses.
+        match = re.fullmatch(r"(?:http://[^/]+)?/([^/]+/[^/]+)/resolve/[^/]+/([^/?]+)", request.path)
         if match:  # the client has questions of its own, too
             self.requests.append((request.command, request.headers))
         content = self.files.get(f"{match[1]}/{match[2]}") if match else None
@@ -193,6 +194,8 @@ class Hub:
         if self.fault == "cut" and not head:
             self.fault = None  # the next answer comes whole
             return self.send(request, 200, headers, content, head, cut=len(content) - 10)
+        if self.fault == "always cut" and not head:
+            return self.send(request, 200, headers, content, head, cut=len(content) // 2)
         body = {
             "html": b"<!DOCTYPE html><html>Not today</html>",
             "truncated": content[:-10],
@@ -240,14 +243,14 @@ def program(hub, tmp_path):
     """``program("weights", "list")``: the command line in a process of its own that knows no hub but the stand-in."""
     started = []
 
-    def start(*arguments, script=None, wait=True, **environment):
+    def start(*arguments, script=None, wait=True, before=(), **environment):
         clean = {
             k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING")) and "proxy" not in k.lower()
         }
         clean |= {"HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": hub.endpoint, "OMP_NUM_THREADS": "1"}
         what = ["-c", script] if script else ["-m", "lorair_cli"]
         process = subprocess.Popen(
-            [sys.executable, *what, *map(str, arguments)],
+            [*before, sys.executable, *what, *map(str, arguments)],
             env=clean | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

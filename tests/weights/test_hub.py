@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import stat
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -37,6 +39,36 @@ except LorairError as error:
     print_error(error)
     sys.exit(1)
 """
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from lorair_cli.errors import WeightsError
+from lorair_cli.settings import SETTINGS
+from lorair_cli.weights.authors import convert_authors
+from lorair_cli.weights.checkpoint import load_checkpoint
+from lorair_cli.weights.inspection import inspect
+from lorair_cli.weights.store import find_weights
+
+evil, disguised, network = map(Path, sys.argv[1:])
+for attempt in (
+    lambda: load_checkpoint(find_weights("me/evil")),
+    lambda: load_checkpoint([disguised]),
+    lambda: inspect(evil),
+    lambda: inspect(disguised),
+    lambda: convert_authors(network, evil, SETTINGS["4task"]),
+):
+    try:
+        attempt()
+    except WeightsError as error:
+        print(error)
+"""
+UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if shutil.which("setpriv") else ()
+"""Before a command: root then may read and write no more than the files' modes allow."""
+CAN_BE_DENIED = hasattr(os, "geteuid") and (os.geteuid() != 0 or bool(UNPRIVILEGED))
+if CAN_BE_DENIED and os.geteuid() != 0:
+    UNPRIVILEGED = ()
 
 
 class Canary:
@@ -124,6 +156,7 @@ def test_a_cut_connection_is_taken_up_again(hub, program, size, resumed):
     [
         ("truncated", "arrived incomplete, the wrong size"),
         ("flipped", "arrived damaged, wrong SHA-256"),
+        ("always cut", "cannot be downloaded"),
         ("html", "arrived incomplete, the wrong size"),
         ("wrong size", "arrived incomplete, the wrong size"),
         ("portal", "does not answer like a hub"),
@@ -188,18 +221,43 @@ def test_two_processes_at_once(program, tmp_path):
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.suffix in (".tmp", ".incomplete")]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is read-only for root")
+@pytest.mark.skipif(not CAN_BE_DENIED, reason="nothing is read-only for this user")
 def test_a_cache_that_became_read_only_still_serves(program, tmp_path):
+    program = partial(program, before=UNPRIVILEGED)
     path = program(NETWORK, "", "0", script=FETCH).out
     folders = [p for p in (tmp_path / "cache").rglob("*") if p.is_dir()]
     for folder in folders:
         folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
     try:
         assert program(NETWORK, "", "0", script=FETCH).out == path
-        fails(program(ROUTER, "", "0", script=FETCH), ROUTER, "cannot be written")
+        assert "HF_HOME" in fails(program(ROUTER, "", "0", script=FETCH), ROUTER, "cannot be written")
     finally:
         for folder in folders:
             folder.chmod(stat.S_IRWXU)
+
+
+@pytest.mark.skipif(not CAN_BE_DENIED, reason="nothing is read-only for this user")
+def test_a_conversion_that_cannot_be_kept_says_so(program, tmp_path):
+    for key in (NETWORK, ROUTER):
+        program(key, "", "0", script=FETCH)
+    folder = tmp_path / "cache" / "assets" / "lorair" / "shallowdream204--LoRA-IR" / "main"
+    folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        process = program("weights", "download", "paper-4task", before=UNPRIVILEGED)
+        assert "HF_HOME" in fails(process, str(folder / "paper-4task.safetensors"), "cannot be written")
+    finally:
+        folder.chmod(stat.S_IRWXU)
+
+
+def test_a_proxy_is_used(hub, program, authors_files):
+    elsewhere = {"HF_ENDPOINT": "http://hub.invalid", "HTTP_PROXY": hub.endpoint, "http_proxy": hub.endpoint}
+    process = program(NETWORK, "", "0", script=FETCH, **elsewhere)
+    assert process.returncode == 0, process.err
+    assert Path(process.out.strip()).read_bytes() == authors_files["setting1_ir.pth"]
+
+
+def test_a_name_the_hub_cannot_have_is_one_line(program):
+    fails(program("me/a--b", script=FETCH), "me/a--b/model.safetensors", "no such names")
 
 
 def test_somebodys_own_repository_is_followed(hub, program, weights_file):
@@ -230,5 +288,15 @@ def test_code_in_a_downloaded_or_local_file_does_not_run(hub, program, authors_f
         assert process.returncode == 1 and process.err.startswith("Error: ") and ".pth" in process.err
         assert "Traceback" not in process.err and not canary.exists()
     assert not out.exists() and not (tmp_path / "out.safetensors").exists()
+    disguised, network = tmp_path / "disguised.safetensors", tmp_path / "network.pth"
+    disguised.write_bytes(evil.read_bytes())
+    network.write_bytes(authors_files["setting1_ir.pth"])
+    hub.files["me/evil/model.safetensors"] = evil.read_bytes()
+    process = program(evil, disguised, network, script=OPEN)
+    assert process.returncode == 0, process.err
+    named = ["model.safetensors", "disguised.safetensors", "evil.pth", "disguised.safetensors", "evil.pth"]
+    lines = process.out.splitlines()
+    assert len(lines) == 5 and all(name in line for name, line in zip(named, lines, strict=True)), lines
+    assert not canary.exists()
     torch.load(evil, weights_only=False)  # the trap itself works
     assert canary.exists()

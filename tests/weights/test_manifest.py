@@ -1,8 +1,10 @@
 import hashlib
+import re
 
 import pytest
 
 from lorair_cli.errors import WeightsError
+from lorair_cli.evaluation.published import get_table
 from lorair_cli.settings import SETTINGS
 from lorair_cli.weights.manifest import describe_file, manifest_path, read_manifest
 
@@ -20,6 +22,7 @@ files = [
 licence = "Apache-2.0"
 degradations = ["rain", "haze", "noise"]
 trained_on = "photos"
+paper = "table 2, PSNR 32.42 dB"
 """
 
 
@@ -39,6 +42,7 @@ def test_the_projects_own_manifest_is_sound():
         assert entry.licence == "Apache-2.0"
         assert (entry.format == "authors") == (entry.source.kind == "hub")
     assert len({(e.setting, e.scale) for e in entries.values()}) == len(entries)
+    assert len({e.paper for e in entries.values()}) == len(entries)
     paper = entries["paper-4task"]
     assert paper.source.repository == "shallowdream204/LoRA-IR"
     assert [f.name for f in paper.files] == ["setting1_ir.pth", "setting1_router.pth"]
@@ -55,39 +59,67 @@ def test_a_table_becomes_an_entry(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "old, new, message",
+    "old, new, line, message",
     [
-        ('scale = "compact"', 'scale = "huge"', r"\[compact-3task\]: scale is 'huge', expected one of compact, paper"),
-        ('scale = "compact"\n', "", r"\[compact-3task\]: scale is missing"),
-        ('licence = "Apache-2.0"', "licence = 3", r"\[compact-3task\]: licence is 3"),
-        ("licence", "license", r"\[compact-3task\]: 'license' is not a known field"),
-        ('setting = "3task"', 'setting = "6task"', r"\[compact-3task\]: setting '6task'"),
-        ('"haze", "noise"', '"noise", "haze"', r"\[compact-3task\]: degradations"),
-        ("bytes = 12", 'bytes = "12"', r"\[compact-3task\]: files\[0\]\.bytes is '12'"),
-        ("bytes = 12", "bytes = 0", r"\[compact-3task\]: bytes and sha256 of a\.safetensors"),
-        ("bytes = 12", "bytes = -12", r"\[compact-3task\]: bytes and sha256 of a\.safetensors"),
-        (SHA, SHA[1:], r"\[compact-3task\]: sha256 of a\.safetensors"),
-        (SHA, SHA.upper(), r"\[compact-3task\]: sha256 of a\.safetensors"),
-        ("a.safetensors", "../a.safetensors", r"\[compact-3task\]: name '\.\./a\.safetensors'"),
-        ("a.safetensors", "c:\\\\a.safetensors", r"\[compact-3task\]: name 'c:"),
-        ("a.safetensors", "..", r"\[compact-3task\]: name '\.\.'"),
-        ('kind = "bundled"', 'kind = "hub"', r"\[compact-3task\]: source has a repository"),
-        ('kind = "bundled"', 'kind = "bundled", revision = "main", repository = "a/b"', "source has a repository"),
+        (
+            'scale = "compact"',
+            'scale = "huge"',
+            4,
+            r"\[compact-3task\]: scale is 'huge', expected one of compact, paper",
+        ),
+        ('scale = "compact"\n', "", 2, r"\[compact-3task\]: scale is missing"),
+        ('licence = "Apache-2.0"', "licence = 3", 11, r"\[compact-3task\]: licence is 3"),
+        ("licence", "license", 11, r"\[compact-3task\]: 'license' is not a known field"),
+        ('setting = "3task"', 'setting = "6task"', 3, r"\[compact-3task\]: setting '6task'"),
+        ('"haze", "noise"', '"noise", "haze"', 12, r"\[compact-3task\]: degradations"),
+        ("bytes = 12", 'bytes = "12"', 8, r"\[compact-3task\]: files\[0\]\.bytes is '12'"),
+        ("bytes = 12", "bytes = 0", 8, r"\[compact-3task\]: bytes and sha256 of a\.safetensors"),
+        ("bytes = 12", "bytes = -12", 8, r"\[compact-3task\]: bytes and sha256 of a\.safetensors"),
+        (SHA, SHA[1:], 8, r"\[compact-3task\]: sha256 of a\.safetensors"),
+        (SHA, SHA.upper(), 8, r"\[compact-3task\]: sha256 of a\.safetensors"),
+        ("a.safetensors", "../a.safetensors", 8, r"\[compact-3task\]: name '\.\./a\.safetensors'"),
+        ("a.safetensors", "c:\\\\a.safetensors", 8, r"\[compact-3task\]: name 'c:"),
+        ("a.safetensors", "..", 8, r"\[compact-3task\]: name '\.\.'"),
+        ('kind = "bundled"', 'kind = "hub"', 6, r"\[compact-3task\]: source has a repository"),
+        ('kind = "bundled"', 'kind = "bundled", revision = "main", repository = "a/b"', 6, "source has a repository"),
         (
             'format = "lorair"',
             'format = "authors"',
+            5,
             "format authors is two files of a hub repository",
         ),
-        ('source = { kind = "bundled" }', "source = 3", r"\[compact-3task\]: source is not a table"),
-        ("[compact-3task]", "compact-3task = 3\n[other]", r"\[compact-3task\]: the description is not a table"),
-        ('scale = "compact"', "scale = ", r"not valid TOML.*line 4"),
+        ('source = { kind = "bundled" }', "source = 3", 6, r"\[compact-3task\]: source is not a table"),
+        ("[compact-3task]", "compact-3task = 3\n[other]", 2, r"\[compact-3task\]: the description is not a table"),
+        ('scale = "compact"', "scale = ", 4, r"not valid TOML.*line 4"),
     ],
 )
-def test_errors_name_table_and_field(tmp_path, old, new, message):
+def test_errors_name_line_table_and_field(tmp_path, old, new, line, message):
     assert old in GOOD
     with pytest.raises(WeightsError, match=message) as error:
         parsed(tmp_path, GOOD.replace(old, new, 1))
     assert "\n" not in str(error.value) and "weights.toml" in str(error.value)
+    assert re.findall(r"line (\d+)", str(error.value)) == [str(line)]
+
+
+def test_the_papers_numbers_are_the_papers():
+    for entry in read_manifest().values():
+        number, text = re.fullmatch(r"table (\d+), (.*)", entry.paper).groups()
+        table = get_table(int(number))
+        assert SETTINGS[entry.setting].paper.startswith(f"{table.setting}, ")
+        # Figures, not the digits in names such as Snow100K.
+        figures = {float(figure) for figure in re.findall(r"(?<![\w.])\d+\.\d+", text)}
+        assert figures and figures <= {cell.paper for cell in table.cells}
+
+
+def test_a_second_table_has_its_own_lines(tmp_path):
+    other = GOOD.replace("[compact-3task]", "# a note\n[ 'other' ]").replace("bytes = 0", "bytes = 0.5")
+    with pytest.raises(WeightsError, match=r"line 24: \[other\]: files\[1\]\.bytes is 0\.5"):
+        parsed(tmp_path, GOOD + other)
+
+
+def test_a_number_of_the_paper_is_asked_for(tmp_path):
+    with pytest.raises(WeightsError, match=r"line 14: \[compact-3task\]: paper is empty"):
+        parsed(tmp_path, GOOD.replace("table 2, PSNR 32.42 dB", " "))
 
 
 def test_a_table_without_files_is_refused(tmp_path):
