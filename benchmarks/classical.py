@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from lorair_cli.evaluation.protocols import get_protocol
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.settings import DEFAULT_SETTING, TEN_DEGRADATIONS
 
-HEADER = "| pictures | tool | photos | PSNR | ours ahead by | ours better on | SSIM | seconds |"
+HEADER = "| pictures | tool | photos | PSNR | ours ahead by | ours better on | SSIM |"
 OURS = "lorair"
 Scores = list[dict[str, float]]
 """Values by ``metric@protocol``, a picture each."""
@@ -83,23 +82,18 @@ def tool_subject(tool: Tool) -> Subject:
     versions = f"OpenCV {cv2.__version__}, scikit-image {skimage.__version__}"
 
     def restore(pair: Pair) -> Restored:
-        started = time.perf_counter()
-        result = tool.call(np.ascontiguousarray(pair.lq))
-        return Restored(result, "", time.perf_counter() - started)
+        return Restored(tool.call(np.ascontiguousarray(pair.lq)))
 
     return Subject(restore, tool.name, f"{versions}, code {hashlib.sha256(source).hexdigest()[:12]}")
 
 
-def table_line(
-    pictures: PictureSet, tool: str, scores: Scores, ours: Scores, protocol: str, seconds: float | None = None
-) -> str:
+def table_line(pictures: PictureSet, tool: str, scores: Scores, ours: Scores, protocol: str) -> str:
     """One line of the table: the ``scores`` of a tool, picture by picture, beside the restorer's."""
     psnr, ssim = f"psnr@{protocol}", f"ssim@{protocol}"
     leads = [own[psnr] - other[psnr] for own, other in zip(ours, scores, strict=True)]
     ahead = ["", ""] if scores is ours else [f"{np.mean(leads):+.2f}", f"{np.mean([x > 0 for x in leads]):.0%}"]
     means = [f"{np.mean([s[psnr] for s in scores]):.2f}", *ahead, f"{np.mean([s[ssim] for s in scores]):.4f}"]
-    cells = [pictures.name, tool, str(len(scores)), *means, "" if seconds is None else f"{seconds:.2f}"]
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join([pictures.name, tool, str(len(scores)), *means]) + " |"
 
 
 def compare(pictures: PictureSet, restorer: Subject, meter: Meter, store: Store, started: Started) -> Iterator[str]:
@@ -116,7 +110,7 @@ def compare(pictures: PictureSet, restorer: Subject, meter: Meter, store: Store,
     records = run(restorer, OURS)
     ours = [record.after for record in records]
     yield table_line(pictures, "none (the input)", [record.before for record in records], ours, protocol)
-    yield table_line(pictures, OURS, ours, ours, protocol, mean_seconds(records))
+    yield table_line(pictures, OURS, ours, ours, protocol)
     for tool in TOOLS:
         if pictures.degradation not in tool.degradations:
             continue
@@ -126,12 +120,7 @@ def compare(pictures: PictureSet, restorer: Subject, meter: Meter, store: Store,
             print(f"{tool.name} is left out: {error}", file=sys.stderr, flush=True)
             continue
         scores = [record.after for record in records]
-        yield table_line(pictures, tool.name, scores, ours, protocol, mean_seconds(records))
-
-
-def mean_seconds(records: list[Record]) -> float:
-    """Seconds per photo, as they were noted when each was measured."""
-    return float(np.mean([record.seconds for record in records]))
+        yield table_line(pictures, tool.name, scores, ours, protocol)
 
 
 def read_arguments(words: Sequence[str] | None) -> argparse.Namespace:
