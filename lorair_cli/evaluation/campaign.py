@@ -13,7 +13,7 @@ from lorair_cli.evaluation.gallery import Gallery
 from lorair_cli.evaluation.measuring import Meter, Store, Subject, measure
 from lorair_cli.evaluation.published import Table, get_table
 from lorair_cli.evaluation.registry import Benchmark, Group, load_registry, paper_setting
-from lorair_cli.evaluation.report import Row, benchmark_rows, group_rows
+from lorair_cli.evaluation.report import Row, benchmark_rows, beside_another_model, group_rows
 from lorair_cli.settings import DEFAULT_SETTING, SETTINGS
 
 DEFAULT_METRICS = ("psnr", "ssim", "loe")
@@ -112,6 +112,8 @@ def run(
         LorairError: a metric cannot be loaded at all.
     """
     rows: dict[str, list[Row]] = {}
+    trained = paper_setting(subject.setting) if subject.setting in SETTINGS else ""
+    others = {paper_setting(name) for name in SETTINGS} - {trained} if trained else set()
     missing, failed = [], []
     for benchmark in selection.benchmarks:
         setting = benchmark.setting_for(selection.setting)
@@ -135,11 +137,14 @@ def run(
         rows[benchmark.name] = benchmark_rows(
             benchmark, setting, records, located.problems, subject.degradations, networks, fid
         )
+        if setting in others:
+            rows[benchmark.name] = beside_another_model(rows[benchmark.name], setting)
     listed = [row for part in rows.values() for row in part]
     for group in selection.groups:
         members = [b for b in selection.benchmarks if b.name in group.members]
         same = all(b.setting_for(selection.setting) == group.setting for b in members)
-        listed += group_rows(group, rows, group.setting if same else "")
+        means = group_rows(group, rows, group.setting if same else "")
+        listed += beside_another_model(means, group.setting) if group.setting in others else means
     return Outcome(tuple(listed), tuple(missing), tuple(failed))
 
 

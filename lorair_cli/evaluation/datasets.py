@@ -79,7 +79,10 @@ def locate(benchmark: Benchmark, root: Path) -> Located | None:
 
 def how_to_get(benchmark: Benchmark, registry: Registry, root: Path) -> str:
     """Several lines: where the data set can be had, and the folders to put it into."""
-    lines = [f"{benchmark.name} is not in {root}.", f"Get it from: {registry.sources[benchmark.obtain]}", "Put it so:"]
+    lines = [f"{benchmark.name} is not in {root}."]
+    if benchmark.layout.target and (source := _first(root, benchmark.layout.input)) is not None:
+        lines = [f"{benchmark.name}: {source} is there, its ground truth is not."]
+    lines += [f"Get it from: {registry.sources[benchmark.obtain]}", "Put it so, or link to it:"]
     lines += [f"  {root / benchmark.layout.input[0]}{_what(benchmark.layout, 'inputs')}"]
     if benchmark.layout.target:
         lines += [f"  {root / benchmark.layout.target[0]}{_what(benchmark.layout, 'ground truth')}"]

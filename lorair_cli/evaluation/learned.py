@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +38,7 @@ LEARNED: dict[str, LearnedKind] = {
     "ilniqe": LearnedKind("ilniqe", False, "IL-NIQE"),
 }
 FID = "fid"
-FID_NETWORK = "Inception-v3, 2048 features: not comparable with the paper's FID, whose tool is unknown"
+FID_NETWORK = "Inception-v3, 2048 features, clean resizing: not comparable with the paper's FID, whose tool is unknown"
 
 
 @dataclass(frozen=True)
@@ -62,19 +65,38 @@ def load_learned(name: str, device: str = "cpu") -> LearnedMetric:
         pictures = [image] if truth is None or not kind.against_truth else [image, truth]
         if kind.shifted:  # pyiqa turns [0, 1] into [-1, 1]; this undoes it beforehand
             pictures = [(p + 1) / 2 for p in pictures]
-        with torch.inference_mode():
+        with _talk_aside(), torch.inference_mode():
             return float(metric(*(_tensor(p, device) for p in pictures)))
 
     return LearnedMetric(name, f"{kind.network}, pyiqa {_version(pyiqa)}", call)
 
 
-def fid(restored: Path, truth: Path, device: str = "cpu") -> tuple[float, str]:
-    """Frechet inception distance between the pictures of two folders, and the network and version that made it.
+@dataclass(frozen=True)
+class FolderMetric:
+    """FID, ready to be called with a folder of results and one of truths."""
 
-    Raises as :func:`load_learned` does.
-    """
+    label: str
+    """Network and version that make the number."""
+    call: Callable[[Path, Path], float]
+
+
+def load_fid(device: str = "cpu") -> FolderMetric:
+    """Frechet inception distance between the pictures of two folders; raises as :func:`load_learned` does."""
     pyiqa, metric = _create(FID, FID, device)
-    return float(metric(str(restored), str(truth))), f"{FID_NETWORK}, pyiqa {_version(pyiqa)}"
+
+    def call(restored: Path, truth: Path) -> float:
+        with _talk_aside():
+            return float(metric(str(restored), str(truth), verbose=False, num_workers=0))
+
+    return FolderMetric(f"{FID_NETWORK}, pyiqa {_version(pyiqa)}", call)
+
+
+@contextmanager
+def _talk_aside() -> Iterator[None]:
+    """pyiqa and torch.hub print what they download, and torchvision warns of pyiqa's habits: stdout is for data."""
+    with redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def _create(pyiqa_name: str, name: str, device: str) -> tuple[Any, Any]:
@@ -83,7 +105,8 @@ def _create(pyiqa_name: str, name: str, device: str) -> tuple[Any, Any]:
     except ImportError:
         raise UsageError(f"metric {name} needs pyiqa", "install it with `pip install 'lorair[metrics]'`") from None
     try:
-        return pyiqa, pyiqa.create_metric(pyiqa_name, device=torch.device(device))
+        with _talk_aside():
+            return pyiqa, pyiqa.create_metric(pyiqa_name, device=torch.device(device))
     except OSError as error:  # urllib, requests and huggingface_hub all raise children of it
         reason = " ".join(str(error).split())
         raise LorairError(

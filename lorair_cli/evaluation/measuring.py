@@ -15,7 +15,7 @@ import numpy as np
 import lorair_cli
 from lorair_cli.errors import ImageError, LorairError, UsageError
 from lorair_cli.evaluation.datasets import Pair
-from lorair_cli.evaluation.learned import FID, LEARNED, LearnedMetric, fid, load_learned
+from lorair_cli.evaluation.learned import FID, LEARNED, LearnedMetric, load_fid, load_learned
 from lorair_cli.evaluation.metrics import Values, eight_bits, loe
 from lorair_cli.evaluation.protocols import Protocol
 from lorair_cli.imaging.encode import write_photo
@@ -70,6 +70,8 @@ class Subject:
     """Precision, pooling and what else decides the numbers."""
     degradations: tuple[str, ...] = ()
     """What its router can tell; empty if there is none."""
+    setting: str = ""
+    """The project's setting it was trained for; empty if there is none."""
 
 
 def restorer_subject(restorer: Restorer, weights: str) -> Subject:
@@ -84,7 +86,7 @@ def restorer_subject(restorer: Restorer, weights: str) -> Subject:
         recognised = max(probabilities, key=probabilities.__getitem__)
         return Restored(result.photo.rgb.astype(np.float32) / np.float32(65535), recognised, result.seconds)
 
-    return Subject(restore, weights, options, restorer.info.degradations)
+    return Subject(restore, weights, options, restorer.info.degradations, restorer.info.setting)
 
 
 class Store:
@@ -174,6 +176,7 @@ class Meter:
             raise UsageError(f"{names} prepare pictures in different ways", "measure by one after the other")
         self.protocols, self.metrics, self.device = tuple(protocols), tuple(metrics), device
         self.learned: dict[str, LearnedMetric] = {m: load_learned(m, device) for m in metrics if m in LEARNED}
+        self.fid = load_fid(device) if FID in metrics else None  # here, lest it be missing after hours of restoring
 
     def prepared(self, pair: Pair) -> Pair:
         """A pair as the protocols want it."""
@@ -248,14 +251,14 @@ def measure(
         A record per picture, and FID with its network if the meter is to measure it (FID needs all results at once, so
         then nothing is taken from the store).
     """
-    if FID not in meter.metrics:
+    if meter.fid is None:
         return [_measured(benchmark, p, subject, meter, store, advance, None) for p in pairs], None
     with tempfile.TemporaryDirectory() as folder:
         folders = Path(folder) / "restored", Path(folder) / "truth"
         for path in folders:
             path.mkdir()
         records = [_measured(benchmark, p, subject, meter, store, advance, folders) for p in pairs]
-        return records, fid(folders[0], folders[1], meter.device)
+        return records, (meter.fid.call(*folders), meter.fid.label)
 
 
 def _measured(

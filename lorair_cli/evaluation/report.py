@@ -202,6 +202,14 @@ def group_rows(group: Group, rows: Mapping[str, Sequence[Row]], setting: str) ->
     return result
 
 
+def beside_another_model(rows: Sequence[Row], setting: str) -> list[Row]:
+    """``rows`` that say of the paper's numbers that its model for ``setting`` made them: for weights of another one."""
+    words = f"the paper's is its model for Setting {setting}"
+    return [
+        row if row.paper is None else replace(row, remark="; ".join(filter(None, [row.remark, words]))) for row in rows
+    ]
+
+
 def table_rows(table: Table, measured: Sequence[Row]) -> list[Row]:
     """A table of the paper, cell by cell; cells that were never measured say so."""
     return [_cell_row(cell, measured) for cell in table.cells]

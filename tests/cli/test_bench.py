@@ -92,6 +92,17 @@ def test_partial_sets_in_json(root, common):
     assert 0 <= rows["rain100l-promptir", "accuracy"]["ours"] <= 100
 
 
+def test_weights_of_another_setting_than_the_papers_are_called_so(root, common):
+    """The tiny weights are for Setting III; the paper prints LOL in Setting IV."""
+    (root / "eval15").mkdir()
+    for kind, source in (("low", "input"), ("high", "target")):
+        (root / "Rain100L" / source).rename(root / "eval15" / kind)
+    _, stdout, _ = call("--dataset", "lol", "--dataset", "bsd68", "--data", root, "--csv", *common)
+    lines = {(r["benchmark"], r["metric"], r["protocol"]): r for r in csv.DictReader(io.StringIO(stdout))}
+    assert "its model for Setting IV" in lines["lol-eval15", "psnr", "diffuir-y"]["remark"]
+    assert "model for" not in lines["bsd68-15", "psnr", "promptir-rgb"]["remark"]
+
+
 def test_resuming_restores_nothing_twice(root, common, monkeypatch):
     arguments = ["--dataset", "rain100l", "--data", root, "--csv", *common]
     first = call(*arguments, "--limit", 2)[1]

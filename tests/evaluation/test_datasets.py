@@ -202,6 +202,23 @@ def test_missing_sets_say_where_to_get_them(tmp_path):
             assert all(str(tmp_path / t) in text for t in benchmark.layout.target[:1])
 
 
+def test_inputs_without_the_folder_of_truths(tree):
+    root = tree("Rain100H/input/1.png")
+    assert locate(find("Rain100H"), root) is None
+    first = how_to_get(find("Rain100H"), REGISTRY, root).splitlines()[0]
+    assert first == f"derain-rain100h: {root / 'Rain100H/input'} is there, its ground truth is not."
+
+
+def test_folders_may_be_links(tree, tmp_path):
+    """Rain100H and Rain100L share their truths, so copies exist that keep them once."""
+    root = tree("elsewhere/input/1.png", "elsewhere/target/1.png", "Rain100H/none/x.png")
+    (root / "Rain100L").symlink_to(root / "elsewhere", target_is_directory=True)
+    (root / "Rain100H" / "input").symlink_to(root / "elsewhere" / "input", target_is_directory=True)
+    (root / "Rain100H" / "target").symlink_to(root / "elsewhere" / "target", target_is_directory=True)
+    for name in ("Rain100L", "Rain100H"):
+        assert [p.name for p in locate(find(name, 1), root).read()] == ["1"]
+
+
 def test_builtin_pairs_are_the_sample_photos_the_same_every_time():
     first, again = list(builtin_pairs("noise")), list(builtin_pairs("noise"))
     assert [p.name for p in first] == ["astronaut", "coffee", "chelsea", "rocket"]

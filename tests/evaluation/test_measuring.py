@@ -1,6 +1,7 @@
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from lorair_cli.errors import LorairError, UsageError
 from lorair_cli.evaluation.datasets import Pair
-from lorair_cli.evaluation.learned import fid, load_learned
+from lorair_cli.evaluation.learned import load_fid, load_learned
 from lorair_cli.evaluation.measuring import Meter, Restored, Store, Subject, measure, parse_metrics, restorer_subject
 from lorair_cli.evaluation.protocols import get_protocol
 from lorair_cli.imaging.photo import Photo
@@ -127,14 +128,19 @@ class StubIqa(SimpleNamespace):
 
     def create_metric(self, name, device):
         self.made.append(name)
+        sys.stdout.write(f"Downloading {name}\n")
         if name == "fid":
-            from pathlib import Path
 
-            return lambda a, b: sum(len(list(Path(folder).iterdir())) for folder in (a, b))
+            def count(a, b, verbose, num_workers):
+                assert not verbose and num_workers == 0
+                sys.stdout.write("Computing FID between two folders\n")
+                return sum(len(list(Path(folder).iterdir())) for folder in (a, b))
+
+            return count
         return lambda *p: (p[0] - p[1]).abs().mean() if len(p) == 2 else p[0].mean()
 
 
-def test_learned_metrics_through_pyiqa(monkeypatch, pairs):
+def test_learned_metrics_through_pyiqa(monkeypatch, pairs, capsys):
     stub = StubIqa()
     monkeypatch.setitem(sys.modules, "pyiqa", stub)
     how = meter("lpips-alex", "lpips-vgg", "lpips-vgg-shifted", "niqe", "fid")
@@ -146,14 +152,16 @@ def test_learned_metrics_through_pyiqa(monkeypatch, pairs):
     assert value == 4 and "Inception" in label and "not comparable" in label
     assert "AlexNet" in how.learned["lpips-alex"].label and "pyiqa 1.2.3" in how.learned["lpips-alex"].label
     assert stub.made == ["lpips", "lpips-vgg", "lpips-vgg", "niqe", "fid"]
+    out, err = capsys.readouterr()
+    assert out == "" and "Downloading fid" in err and "Computing FID" in err  # stdout is for data
 
 
-def test_learned_metrics_that_cannot_be_had(monkeypatch, tmp_path):
+def test_learned_metrics_that_cannot_be_had(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyiqa", None)
     with pytest.raises(UsageError, match=r"needs pyiqa.*lorair\[metrics\]"):
         load_learned("niqe")
     with pytest.raises(UsageError, match="needs pyiqa"):
-        fid(tmp_path, tmp_path)
+        load_fid()
 
     def offline(name, device):
         assert isinstance(device, torch.device)
@@ -162,6 +170,8 @@ def test_learned_metrics_that_cannot_be_had(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pyiqa", SimpleNamespace(create_metric=offline))
     with pytest.raises(LorairError, match="cannot be downloaded: no route to host"):
         load_learned("lpips-alex")
+    with pytest.raises(LorairError, match="network of metric fid cannot be downloaded"):
+        meter("psnr", "fid")  # before anything is restored
 
 
 def test_results_that_cannot_be_kept(pairs, tmp_path):

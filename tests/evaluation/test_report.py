@@ -41,6 +41,12 @@ def test_a_partial_set_is_never_called_the_papers():
     assert row.remark == "not the paper's mean: 1 of 16611 pictures"
 
 
+def test_numbers_of_a_model_for_another_setting_are_called_so():
+    first, _, accuracy = report.beside_another_model(rows("snow100k-s", "I", 38), "I")
+    assert first.remark == "the paper's is its model for Setting I" and first.gap is not None
+    assert accuracy.remark == ""  # the paper prints none
+
+
 def test_inferred_protocols_and_second_protocols():
     first = rows("snow100k-s", "IV", 38, protocol="diffuir-y")[0]
     assert first.paper is None  # the paper prints only the mean of two sets
