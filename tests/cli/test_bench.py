@@ -115,6 +115,18 @@ def test_resuming_restores_nothing_twice(root, common, monkeypatch):
     assert len(restored) == 1 and call(*arguments)[1] == second and len(restored) == 1
 
 
+def test_two_processes_share_the_pictures(root, common, tmp_path):
+    """torchrun sets what Accelerate reads; on CPUs they meet over gloo. One table comes out, as of one process."""
+    arguments = ["--dataset", "rain100l", "--data", root, "--csv", *common]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    words = map(str, [*launch, "-m", "lorair_cli", "bench", *arguments])
+    shared = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    assert len((tmp_path / "r.1.jsonl").read_text().splitlines()) == 1  # of three pictures, the other process had one
+    for journal in tmp_path.glob("r*.jsonl"):
+        journal.unlink()
+    assert shared.stdout.strip() == call(*arguments)[1].strip()
+
+
 def test_a_missing_set_named_on_the_command_line(root, common):
     code, stdout, stderr = call("--dataset", "lol", "--dataset", "rain100l", "--data", root, "--markdown", *common)
     assert code == 1 and "| rain100l-promptir | psnr |" in stdout
