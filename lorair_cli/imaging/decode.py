@@ -27,7 +27,7 @@ from PIL import (
 )
 
 from lorair_cli.errors import ImageError
-from lorair_cli.imaging import avif, boxes, heif, ifd, raw
+from lorair_cli.imaging import avif, boxes, heif, ifd, png, raw
 from lorair_cli.imaging.arrays import oriented
 from lorair_cli.imaging.files import printable
 from lorair_cli.imaging.limits import INSTALL_FORMATS, MAX_BYTES, MAX_PIXELS, check_pixels
@@ -153,6 +153,8 @@ def _decode(data: bytes, format_: str, shown: str, max_pixels: int) -> Photo:
         _refuse_pages(data, shown)
         # Pillow and OpenCV each turn a TIFF in their own way; without its tag neither does.
         data = ifd.with_upright_tag(data, tags)
+    if format_ == "PNG":
+        png.check_pixel_chunks(data)
     with _PLUGINS[format_](io.BytesIO(data)) as image:
         check_pixels(image.width, image.height, max_pixels, shown)
         frames = getattr(image, "n_frames", 1) if format_ in ("PNG", "WEBP", "AVIF") else 1

@@ -50,8 +50,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 def remove_stale(folder: Path) -> None:
     """Remove temporary files from ``folder`` whose writers were killed. Never raises: what cannot go, stays.
 
-    A writer holds a lock on its file, and the system takes the lock from a dead one. Where there are no locks (Windows),
-    a file in use cannot be removed anyway.
+    A writer holds a lock on its file, and the system takes the lock from a dead one. On Windows, which has no such
+    locks, a file in use cannot be removed anyway.
     """
     try:
         found = list(folder.glob(_TEMPORARY.format("*")))
