@@ -71,6 +71,12 @@ def train(
     """Train router, network and experts on degraded copies of clean photos.
 
     Stops in time or on Ctrl-C with everything saved; the same command goes on from there.
+
+    Examples:
+
+        lorair train --setting 10task --scale compact --clean PHOTOS --minutes 120
+
+        lorair restore hazy.png --weights runs/NAME/finetune.safetensors
     """
     # Before torch is loaded: threads that wait for each other by spinning take the cores from the data workers, which
     # on two cores made training half as fast.
