@@ -1,4 +1,4 @@
-"""AVIF photos: what Pillow, which reads and writes them since 11.3, leaves out."""
+"""AVIF photos: what Pillow, which reads and writes them, leaves out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _plugin() -> type[ImageFile.ImageFile] | None:
 
 
 PLUGIN = _plugin()
-"""Pillow's reader, None where Pillow has none."""
+"""Pillow's reader, None where Pillow was built without."""
 
 
 def style_of(data: bytes) -> DeepStyle:

@@ -30,7 +30,7 @@ from lorair_cli.errors import ImageError
 from lorair_cli.imaging import avif, boxes, heif, ifd, png, raw
 from lorair_cli.imaging.arrays import oriented
 from lorair_cli.imaging.files import printable
-from lorair_cli.imaging.limits import INSTALL_FORMATS, MAX_BYTES, MAX_PIXELS, check_pixels
+from lorair_cli.imaging.limits import INSTALL_FORMATS, MAX_BYTES, MAX_PIXELS, NEWER_PILLOW, check_pixels
 from lorair_cli.imaging.metadata import read_metadata
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.imaging.planes import read_planes
@@ -63,7 +63,7 @@ _STRANGERS = (
 )
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
-_READABLE = f"PNG, JPEG, WebP, TIFF and BMP can be read; AVIF, HEIC and camera raw with {INSTALL_FORMATS}"
+_READABLE = f"PNG, JPEG, WebP, TIFF, BMP and AVIF can be read; HEIC and camera raw with {INSTALL_FORMATS}"
 _EXTRA_PICTURES = ("only the main picture of this multi-picture JPEG is kept, not its previews or gain map",)
 _SUBFILE_TYPE = 254
 
@@ -145,7 +145,7 @@ def _decode(data: bytes, format_: str, shown: str, max_pixels: int) -> Photo:
     if format_ == "RAW":
         return raw.read_raw(data, shown, max_pixels)
     if format_ not in _PLUGINS:
-        raise ImageError(f"{shown}: AVIF needs Pillow 11.3 or newer", INSTALL_FORMATS)
+        raise ImageError(f"{shown}: this Pillow was built without AVIF", NEWER_PILLOW)
     tags = ifd.read_tags(data) if format_ == "TIFF" else None
     if format_ == "TIFF":
         if tags is None:
@@ -153,13 +153,13 @@ def _decode(data: bytes, format_: str, shown: str, max_pixels: int) -> Photo:
         _refuse_pages(data, shown)
         # Pillow and OpenCV each turn a TIFF in their own way; without its tag neither does.
         data = ifd.with_upright_tag(data, tags)
-    if format_ == "PNG":
-        png.check_pixel_chunks(data)
     with _PLUGINS[format_](io.BytesIO(data)) as image:
         check_pixels(image.width, image.height, max_pixels, shown)
         frames = getattr(image, "n_frames", 1) if format_ in ("PNG", "WEBP", "AVIF") else 1
         if frames > 1:
             raise ImageError(f"{shown}: an animation of {frames} frames", "only single pictures can be restored")
+        if format_ == "PNG":
+            png.check_pixel_chunks(data)
         if format_ == "TIFF":
             # Loading would compare with Pillow's global limit, unless there is a canvas already.
             image.im = Image.new(image.mode, image.size).im

@@ -15,7 +15,7 @@ from lorair_cli.errors import ImageError
 from lorair_cli.imaging import avif, heif, ifd, jpeg, png
 from lorair_cli.imaging.arrays import Pixels, max_value, to_eight_bits, to_grey
 from lorair_cli.imaging.files import atomic_write, printable
-from lorair_cli.imaging.limits import INSTALL_FORMATS
+from lorair_cli.imaging.limits import NEWER_PILLOW
 from lorair_cli.imaging.photo import Metadata, Photo
 from lorair_cli.imaging.tiff import encode_tiff
 
@@ -72,7 +72,7 @@ def format_for(path: Path) -> str:
 
 
 def encoder_missing(format_: str) -> bool:
-    """Whether ``format_`` (a value of ``SUFFIXES``) cannot be written for want of a library that the extra brings."""
+    """Whether ``format_`` (a value of ``SUFFIXES``) cannot be written for want of a library."""
     return (format_ == "HEIC" and not heif.is_installed()) or format_ not in _ENCODERS
 
 
@@ -103,7 +103,7 @@ def encode_photo(photo: Photo, format_: str, options: WriteOptions | None = None
         raise ImageError(f"{format_} holds no more than {_LONGEST_SIDE[format_]} pixels a side", _USE_PNG)
     encoder = _ENCODERS.get(format_)
     if encoder is None:
-        raise ImageError(f"{format_} cannot be written here", INSTALL_FORMATS if format_ == "AVIF" else _USE_PNG)
+        raise ImageError(f"{format_} cannot be written here", NEWER_PILLOW if format_ == "AVIF" else _USE_PNG)
     try:
         return encoder(photo, options or WriteOptions())
     except MemoryError as error:

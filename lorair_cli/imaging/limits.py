@@ -11,7 +11,10 @@ MAX_BYTES = 8 * MAX_PIXELS
 """The largest file worth reading: uncompressed 16-bit RGBA at ``MAX_PIXELS``."""
 
 INSTALL_FORMATS = "pip install 'lorair[formats]'"
-"""What brings the libraries for HEIC, AVIF and camera raw files."""
+"""What brings the libraries for HEIC and camera raw files."""
+
+NEWER_PILLOW = "pip install --upgrade pillow"
+"""What may bring AVIF."""
 
 
 def check_pixels(width: int, height: int, most: int, shown: str) -> None:

@@ -57,13 +57,16 @@ def read_raw(data: bytes, shown: str, max_pixels: int) -> Photo:
     Raises ``ImageError``: rawpy is not here, the file is damaged, not known to LibRaw, or too large.
     """
     library = _library(shown)
+    tags = ifd.read_tags(data)
+    if tags is not None and tags.cut_off:  # LibRaw would go on without, in other colours
+        raise ImageError(f"{shown}: a camera's raw file whose end is missing")
     try:
         with library.imread(io.BytesIO(data)) as raw:
             check_pixels(raw.sizes.raw_width, raw.sizes.raw_height, max_pixels, shown)
             rgb = raw.postprocess(
                 output_bps=16, use_camera_wb=True, gamma=_SRGB_CURVE, auto_bright_thr=_CLIPPED, user_sat=None
             )
-            metadata = _metadata(data, raw, library)
+            metadata = _metadata(tags, raw, library)
     except library.LibRawError as error:
         text = error.args[0] if error.args else ""
         reason = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
@@ -71,9 +74,8 @@ def read_raw(data: bytes, shown: str, max_pixels: int) -> Photo:
     return Photo(np.ascontiguousarray(rgb), format="RAW", metadata=replace(metadata, icc=srgb_profile()))
 
 
-def _metadata(data: bytes, raw: rawpy.RawPy, library: ModuleType) -> Metadata:
+def _metadata(tags: ifd.Tags | None, raw: rawpy.RawPy, library: ModuleType) -> Metadata:
     """EXIF and XMP: of the file itself where it is a TIFF, else of the preview that cameras put beside the photo."""
-    tags = ifd.read_tags(data)
     if tags is not None:
         carried = ifd.without_file_layout(tags)
         main = {tag: value for tag, value in carried.main.items() if tag < _FIRST_DNG_TAG and tag not in _SENSOR_TAGS}

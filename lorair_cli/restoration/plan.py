@@ -12,7 +12,7 @@ from lorair_cli.errors import UsageError
 from lorair_cli.imaging.encode import SUFFIXES as WRITABLE
 from lorair_cli.imaging.encode import encoder_missing
 from lorair_cli.imaging.files import printable
-from lorair_cli.imaging.limits import INSTALL_FORMATS
+from lorair_cli.imaging.limits import INSTALL_FORMATS, NEWER_PILLOW
 from lorair_cli.imaging.raw import SUFFIXES as RAW_SUFFIXES
 from lorair_cli.restoration.inputs import Found
 
@@ -146,7 +146,7 @@ def _checked_file(path: Path, format_: str | None) -> Path:
 def _require_encoder(format_: str) -> None:
     """``UsageError`` for a format that was asked for and that nothing here can write."""
     if encoder_missing(format_):
-        raise UsageError(f"{format_} cannot be written here", INSTALL_FORMATS)
+        raise UsageError(f"{format_} cannot be written here", NEWER_PILLOW if format_ == "AVIF" else INSTALL_FORMATS)
 
 
 def _target(source: Path, below: Path | None, folder: Path | None, format_: str | None) -> Path:

@@ -1,6 +1,7 @@
 """Camera raw files, on small DNGs written by hand."""
 
 import io
+import struct
 import sys
 
 import numpy as np
@@ -94,6 +95,17 @@ def test_exif_says_what_the_camera_said_and_nothing_about_the_sensor(rawpy):
     kept.load(decode(dng(scene())).metadata.exif)
     assert (kept[271], kept[272]) == ("Maker", "Model")
     assert not [tag for tag in kept if tag >= 50706 or tag in (33421, 33422, 256, 273)]
+
+
+def test_a_value_that_is_cut_off_would_change_the_colours(rawpy):
+    """The white balance behind the pixels: a file that ends within it holds every pixel, in other colours."""
+    data = dng(scene())
+    neutral = struct.pack("<HHI", 50728, 5, 3)
+    at = data.index(neutral) + 8
+    moved = data[:at] + struct.pack("<I", len(data)) + data[at + 4 :] + struct.pack("<6I", 1, 1, 1, 1, 1, 1)
+    assert np.array_equal(decode(moved).rgb, decode(data).rgb)
+    with pytest.raises(ImageError, match="whose end is missing"):
+        decode(moved[:-1])
 
 
 @pytest.mark.parametrize("part", [0.05, 0.5, 0.9])
