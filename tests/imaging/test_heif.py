@@ -1,7 +1,6 @@
 """HEIC through pillow-heif, on files that pillow-heif made."""
 
 import io
-import re
 import sys
 
 import numpy as np
@@ -149,7 +148,7 @@ def test_hdr_is_refused_instead_of_losing_its_meaning(heic):
 
 
 def test_wide_colours_said_by_number_get_a_profile(heic):
-    data = re.sub(rb"colrnclx..", b"colrnclx\x00\x0c", heic(CAT), flags=re.DOTALL)
+    data = heic(CAT, color_primaries=12, transfer_characteristics=13)
     assert decode(data).metadata.icc == profile_for(12) != srgb_profile()
     assert decode(heic(CAT)).metadata.icc is None
 
