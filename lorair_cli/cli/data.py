@@ -35,7 +35,14 @@ def preview(
     ] = None,
     side: Annotated[int, typer.Option("--side", min=32, max=1024, help="Side of a square in pixels.")] = 256,
 ) -> None:
-    """Draw a contact sheet: photos under each of the ten degradations, a row for each photo and strength."""
+    """Draw a contact sheet: photos under each of the ten degradations, a row for each photo and strength.
+
+    Examples:
+
+        lorair data preview -o sheet.png
+
+        lorair data preview --strength 0.9 -o heavy.png
+    """
     from lorair_cli.data.contact_sheet import contact_sheet, sample_photos
     from lorair_cli.imaging.arrays import to_eight_bits
     from lorair_cli.imaging.decode import read_photo

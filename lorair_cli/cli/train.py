@@ -71,6 +71,12 @@ def train(
     """Train router, network and experts on degraded copies of clean photos.
 
     Stops in time or on Ctrl-C with everything saved; the same command goes on from there.
+
+    Examples:
+
+        lorair train --setting 10task --scale compact --clean PHOTOS --minutes 120
+
+        lorair restore hazy.png --weights runs/NAME/finetune.safetensors
     """
     from lorair_cli.data.clean import CleanPhotos
     from lorair_cli.training.run import TrainingRun

@@ -27,7 +27,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, one ob
 
 @app.command("list")
 def list_weights(as_json: JsonOption = False) -> None:
-    """List all weights of this version: what is here, size, licence, degradations, the paper's numbers."""
+    """List all weights of this version: what is here, size, licence, degradations, the paper's numbers.
+
+    Examples:
+
+        lorair weights list
+
+        lorair weights list --json
+    """
     from lorair_cli.weights.manifest import read_manifest
 
     for name, entry in read_manifest().items():
@@ -47,6 +54,12 @@ def download(names: NamesArgument = None) -> None:
     """Fetch weights, all that are on the hub or the ones named, check them and print where they lie.
 
     What is here and good is not fetched again. Another cache or hub: HF_HOME, HF_ENDPOINT, HF_TOKEN, HTTPS_PROXY.
+
+    Examples:
+
+        lorair weights download
+
+        lorair weights download paper-4task
     """
     from lorair_cli.weights.store import obtain
 
@@ -58,7 +71,14 @@ def download(names: NamesArgument = None) -> None:
 
 @app.command("verify")
 def verify(names: NamesArgument = None, as_json: JsonOption = False) -> None:
-    """Check the files that are here, all or the ones named, against their SHA-256; nothing is downloaded."""
+    """Check the files that are here, all or the ones named, against their SHA-256; nothing is downloaded.
+
+    Examples:
+
+        lorair weights verify
+
+        lorair weights verify compact-10task
+    """
     failed = False
     for name, entry in _chosen(names):
         try:
@@ -85,7 +105,14 @@ def verify(names: NamesArgument = None, as_json: JsonOption = False) -> None:
 
 @app.command("path")
 def path(name: Annotated[str, typer.Argument(help="Name as `lorair weights list` shows it.")]) -> None:
-    """Print where the files of some weights lie, one per line."""
+    """Print where the files of some weights lie, one per line.
+
+    Examples:
+
+        lorair weights path compact-10task
+
+        cp $(lorair weights path compact-10task) backup/
+    """
     from lorair_cli.weights.store import files_here
 
     [(_, entry)] = _chosen([name])
@@ -101,7 +128,14 @@ def info(
     file: Annotated[Path, typer.Argument(help="A checkpoint: .safetensors, or one of the authors' .pth.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Print what a checkpoint says about itself: sizes, degradations, where it comes from, its tensors."""
+    """Print what a checkpoint says about itself: sizes, degradations, where it comes from, its tensors.
+
+    Examples:
+
+        lorair weights info compact-10task
+
+        lorair weights info runs/mine/finetune.safetensors --json
+    """
     from lorair_cli.weights.inspection import inspect
 
     found = inspect(file)
@@ -128,7 +162,14 @@ def convert(
     setting: options.SettingOption = "4task",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
 ) -> None:
-    """Make a checkpoint of the authors' .pth files. Nothing in them is run."""
+    """Make a checkpoint of the authors' .pth files. Nothing in them is run.
+
+    Examples:
+
+        lorair weights convert setting1_ir.pth setting1_router.pth -o own.safetensors
+
+        lorair restore rainy.png --weights own.safetensors
+    """
     chosen = get_setting(setting)
     _refuse_existing(output, overwrite)
     if output.suffix != ".safetensors":
@@ -159,6 +200,12 @@ def export(
 
     A .safetensors file works like any other with --weights. An .onnx file holds the network alone: inputs `lq`
     (1, 3, height, width), RGB in [0, 1], and `prior` of the router; output `restored`.
+
+    Examples:
+
+        lorair weights export --mixture rain=0.7,haze=0.3 -o rain.onnx
+
+        lorair weights export --mixture noise -o noise.safetensors
     """
     shares = _shares(mixture)
     _refuse_existing(output, overwrite)

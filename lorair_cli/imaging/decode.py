@@ -1,6 +1,7 @@
 """From a file to a :class:`Photo`: format by content, orientation applied once, nothing dropped in silence.
 
-Pillow reads everything but 16-bit colour, which it would cut to 8 bits; OpenCV reads that. The plugins of Pillow are
+Pillow reads everything but 16-bit colour and deep AVIF, which it would cut to 8 bits; OpenCV reads those. HEIC and
+camera raw files have libraries of their own (``heif.py``, ``raw.py``). The plugins of Pillow are
 called by name, not through ``Image.open``: only formats on our list can be reached, and our own limit on the number of
 pixels holds in place of Pillow's, which is a global variable.
 """
@@ -26,18 +27,13 @@ from PIL import (
 )
 
 from lorair_cli.errors import ImageError
-from lorair_cli.imaging import ifd
+from lorair_cli.imaging import avif, boxes, heif, ifd, png, raw
 from lorair_cli.imaging.arrays import oriented
 from lorair_cli.imaging.files import printable
+from lorair_cli.imaging.limits import INSTALL_FORMATS, MAX_BYTES, MAX_PIXELS, NEWER_PILLOW, check_pixels
 from lorair_cli.imaging.metadata import read_metadata
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.imaging.planes import read_planes
-
-MAX_PIXELS = 512 * 1024 * 1024
-"""More pixels than any camera has: a file that claims more is taken for an attack or an accident."""
-
-MAX_BYTES = 8 * MAX_PIXELS
-"""The largest file worth reading: uncompressed 16-bit RGBA at ``MAX_PIXELS``."""
 
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
@@ -46,7 +42,8 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
 }
-FORMATS = tuple(_PLUGINS)
+if avif.PLUGIN is not None:
+    _PLUGINS["AVIF"] = avif.PLUGIN
 
 _SIGNATURES = (
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG"),
@@ -57,17 +54,18 @@ _SIGNATURES = (
 )
 _STRANGERS = (
     (re.compile(rb"GIF8"), "a GIF"),
-    (re.compile(rb"....ftyp(avif|avis)", re.DOTALL), "an AVIF"),
-    (re.compile(rb"....ftyp", re.DOTALL), "a HEIC photo or a video"),
+    (re.compile(rb"....ftyp", re.DOTALL), "a video"),
     (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "a JPEG XL"),
     (re.compile(rb"8BPS"), "a Photoshop document"),
     (re.compile(rb"%PDF|%!PS"), "a PDF or PostScript document"),
     (re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE), "a web page"),
     (re.compile(rb"\s*<(\?xml|svg)", re.IGNORECASE), "an XML or SVG text"),
 )
-_READABLE = "PNG, JPEG, WebP, TIFF and BMP can be read"
+_HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+_READABLE = f"PNG, JPEG, WebP, TIFF, BMP and AVIF can be read; HEIC and camera raw with {INSTALL_FORMATS}"
 _EXTRA_PICTURES = ("only the main picture of this multi-picture JPEG is kept, not its previews or gain map",)
-_SUBFILE_TYPE, _DNG_VERSION = 254, 50706
+_SUBFILE_TYPE = 254
 
 
 def read_photo(path: Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -124,6 +122,13 @@ def _format_of(data: bytes, shown: str) -> str:
     """The format that the first bytes announce; ``ImageError`` says what they are instead, where that is known."""
     if not data:
         raise ImageError(f"{shown}: the file is empty")
+    if raw.is_raw(data):
+        return "RAW"
+    claims = boxes.brands(data)
+    if claims and (claims[0] in _AVIF_BRANDS or (claims[0] in _HEIF_BRANDS and not _AVIF_BRANDS.isdisjoint(claims))):
+        return "AVIF"
+    if claims and claims[0] in _HEIF_BRANDS:
+        return "HEIC"
     for signature, format_ in _SIGNATURES:
         if signature.match(data):
             return format_
@@ -135,26 +140,35 @@ def _format_of(data: bytes, shown: str) -> str:
 
 def _decode(data: bytes, format_: str, shown: str, max_pixels: int) -> Photo:
     """The photo; lets every exception of a broken file through."""
+    if format_ == "HEIC":
+        return heif.read_heif(data, shown, max_pixels)
+    if format_ == "RAW":
+        return raw.read_raw(data, shown, max_pixels)
+    if format_ not in _PLUGINS:
+        raise ImageError(f"{shown}: this Pillow was built without AVIF", NEWER_PILLOW)
     tags = ifd.read_tags(data) if format_ == "TIFF" else None
     if format_ == "TIFF":
         if tags is None:
             raise ValueError("its directory is broken")
-        _refuse_pages_and_raw(data, shown)
+        _refuse_pages(data, shown)
         # Pillow and OpenCV each turn a TIFF in their own way; without its tag neither does.
         data = ifd.with_upright_tag(data, tags)
     with _PLUGINS[format_](io.BytesIO(data)) as image:
-        if image.width * image.height > max_pixels:
-            claimed, allowed = (round(pixels / 1e6, 1) for pixels in (image.width * image.height, max_pixels))
-            raise ImageError(f"{shown}: {claimed} megapixels are more than the {allowed} allowed")
-        frames = getattr(image, "n_frames", 1) if format_ in ("PNG", "WEBP") else 1
+        check_pixels(image.width, image.height, max_pixels, shown)
+        frames = getattr(image, "n_frames", 1) if format_ in ("PNG", "WEBP", "AVIF") else 1
         if frames > 1:
             raise ImageError(f"{shown}: an animation of {frames} frames", "only single pictures can be restored")
+        if format_ == "PNG":
+            png.check_pixel_chunks(data)
         if format_ == "TIFF":
             # Loading would compare with Pillow's global limit, unless there is a canvas already.
             image.im = Image.new(image.mode, image.size).im
         image.load()
-        planes = read_planes(image, data, tags)
+        deep = avif.style_of(data) if format_ == "AVIF" else None
+        planes = read_planes(image, data, tags) if deep is None or deep.bits == 8 else avif.deep_planes(image, data)
         metadata, orientation = read_metadata(image, data, tags)
+    if deep is not None:
+        metadata = replace(metadata, icc=metadata.icc or heif.colour_profile(data, shown), deep=deep)
     if planes.converted:
         metadata = replace(metadata, icc=planes.icc, jpeg=None)
     colour = oriented(planes.colour, orientation)
@@ -168,14 +182,11 @@ def _decode(data: bytes, format_: str, shown: str, max_pixels: int) -> Photo:
     )
 
 
-def _refuse_pages_and_raw(data: bytes, shown: str) -> None:
-    """``ImageError`` for a TIFF of several pages, and for the raw files of cameras, which look like one.
+def _refuse_pages(data: bytes, shown: str) -> None:
+    """``ImageError`` for a TIFF of several pages.
 
     Pages marked as smaller copies or masks of the first one (tag 254) are not pages to lose.
     """
-    first, *others = ifd.read_pages(data)
-    if data[8:10] == b"CR" or _DNG_VERSION in first.main or first.integer(_SUBFILE_TYPE, 0) & 1:
-        raise ImageError(f"{shown}: a camera's raw file", "develop it to TIFF or JPEG first")
-    pages = 1 + sum(not page.integer(_SUBFILE_TYPE, 0) & 5 for page in others)
+    pages = sum(index == 0 or not page.integer(_SUBFILE_TYPE, 0) & 5 for index, page in enumerate(ifd.read_pages(data)))
     if pages > 1:
         raise ImageError(f"{shown}: a TIFF of {pages} pages", "only single pictures can be restored")

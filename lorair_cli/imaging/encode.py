@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from lorair_cli.errors import ImageError
-from lorair_cli.imaging import ifd, jpeg, png
+from lorair_cli.imaging import avif, heif, ifd, jpeg, png
 from lorair_cli.imaging.arrays import Pixels, max_value, to_eight_bits, to_grey
 from lorair_cli.imaging.files import atomic_write, printable
+from lorair_cli.imaging.limits import NEWER_PILLOW
 from lorair_cli.imaging.photo import Metadata, Photo
 from lorair_cli.imaging.tiff import encode_tiff
 
@@ -27,13 +28,20 @@ SUFFIXES = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".bmp": "BMP",
+    ".avif": "AVIF",
+    ".heic": "HEIC",
+    ".heif": "HEIC",
+    ".hif": "HEIC",
 }
 """Formats that can be written, by the suffix of the file."""
+
+MORE_THAN_8_BITS = frozenset(("PNG", "TIFF", "HEIC"))
+"""Formats that hold a photo of 16 bits, HEIC with 10 of them; the others keep 8."""
 
 SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 """Chroma subsampling by its usual name, as Pillow's number."""
 
-_LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}
+_LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536, "HEIC": 16384}
 _USE_PNG = "write PNG or TIFF instead"
 
 
@@ -42,10 +50,11 @@ class WriteOptions:
     """What the user may say about the compression. What is ``None`` follows the source."""
 
     quality: int | None = None
-    """1 to 100, for JPEG and lossy WebP. By default a JPEG source's own tables (see ``jpeg.COARSEST_QUALITY``),
-    otherwise 95."""
+    """1 to 100, for JPEG, AVIF, HEIC and lossy WebP. By default a JPEG source's own tables (see
+    ``jpeg.COARSEST_QUALITY``), otherwise 95."""
     subsampling: str | None = None
-    """A key of ``SUBSAMPLING``, for JPEG. By default that of a JPEG source, otherwise 4:4:4."""
+    """A key of ``SUBSAMPLING``, for JPEG, AVIF and HEIC. By default that of a source of the same format, otherwise
+    4:4:4, for HEIC 4:2:0."""
     lossless: bool | None = None
     """For WebP. By default what a WebP source was, otherwise lossy."""
 
@@ -58,8 +67,13 @@ def format_for(path: Path) -> str:
     try:
         return SUFFIXES[path.suffix.lower()]
     except KeyError:
-        known = ", ".join(suffix for suffix in SUFFIXES if suffix != ".jfif")
+        known = ", ".join(suffix for suffix in SUFFIXES if suffix not in (".jfif", ".heif", ".hif"))
         raise ImageError(f"{printable(str(path))}: cannot write this format", f"use one of {known}") from None
+
+
+def encoder_missing(format_: str) -> bool:
+    """Whether ``format_`` (a value of ``SUFFIXES``) cannot be written for want of a library."""
+    return (format_ == "HEIC" and not heif.is_installed()) or format_ not in _ENCODERS
 
 
 def write_photo(photo: Photo, path: Path, options: WriteOptions | None = None, *, format_: str | None = None) -> None:
@@ -89,7 +103,7 @@ def encode_photo(photo: Photo, format_: str, options: WriteOptions | None = None
         raise ImageError(f"{format_} holds no more than {_LONGEST_SIDE[format_]} pixels a side", _USE_PNG)
     encoder = _ENCODERS.get(format_)
     if encoder is None:
-        raise ImageError(f"{format_} cannot be written", _USE_PNG)
+        raise ImageError(f"{format_} cannot be written here", NEWER_PILLOW if format_ == "AVIF" else _USE_PNG)
     try:
         return encoder(photo, options or WriteOptions())
     except MemoryError as error:
@@ -190,12 +204,48 @@ def _bmp(photo: Photo, options: WriteOptions) -> bytes:
     return buffer.getvalue()
 
 
+def _avif(photo: Photo, options: WriteOptions) -> bytes:
+    metadata = photo.metadata
+    followed = metadata.deep.subsampling if metadata.deep and photo.format == "AVIF" else 0
+    wanted = SUBSAMPLING[options.subsampling] if options.subsampling else followed
+    names = {number: name for name, number in SUBSAMPLING.items()}
+    buffer = io.BytesIO()
+    _image(_channels(photo, grey=photo.alpha is None)).save(
+        buffer,
+        "AVIF",
+        quality=options.quality or DEFAULT_QUALITY,
+        subsampling="4:0:0" if photo.grey and photo.alpha is None else names[wanted],
+        icc_profile=metadata.icc or b"",
+        exif=_without_orientation(_exif_with_resolution(metadata)),
+        xmp=metadata.xmp or b"",
+    )
+    return buffer.getvalue()
+
+
+def _heic(photo: Photo, options: WriteOptions) -> bytes:
+    metadata = photo.metadata if photo.format == "HEIC" else replace(photo.metadata, deep=None)
+    subsampling = SUBSAMPLING[options.subsampling] if options.subsampling else None
+    channels = _channels(photo, grey=photo.alpha is None)
+    exif = _exif_with_resolution(metadata)
+    return heif.encode_heif(channels, metadata, exif, options.quality or DEFAULT_QUALITY, subsampling)
+
+
+def _without_orientation(exif: bytes) -> bytes:
+    """EXIF that says nothing about orientation: Pillow would take an AVIF's apart to put it into the container."""
+    tags = ifd.read_tags(exif)
+    if tags is None or ifd.ORIENTATION not in tags.main:
+        return exif
+    return ifd.exif_block(replace(tags, main={k: v for k, v in tags.main.items() if k != ifd.ORIENTATION})) or b""
+
+
 _ENCODERS: dict[str, Callable[[Photo, WriteOptions], bytes]] = {
     "PNG": _png,
     "JPEG": _jpeg,
     "WEBP": _webp,
     "TIFF": _tiff,
     "BMP": _bmp,
+    "HEIC": _heic,
+    **({} if avif.PLUGIN is None else {"AVIF": _avif}),
 }
 
 
@@ -204,4 +254,4 @@ def _own(photo: Photo, format_: str) -> Metadata:
     metadata = photo.metadata
     if photo.format == format_ or not metadata.native:
         return metadata
-    return Metadata(metadata.icc, metadata.exif, metadata.xmp, metadata.dpi, (), metadata.jpeg, metadata.lossless)
+    return replace(metadata, native=())

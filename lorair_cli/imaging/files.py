@@ -5,10 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+if sys.platform != "win32":
+    import fcntl
+
+_TEMPORARY = ".lorair-{}.tmp"
 
 
 @contextlib.contextmanager
@@ -16,7 +22,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A binary file to write into that appears as ``path`` when the block ends well, and never otherwise.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk and then renamed over ``path``. Until
-    then an existing file stays as it is; on any exception, Ctrl-C included, the temporary file is removed. A new file
+    then an existing file stays as it is; on any exception, Ctrl-C included, the temporary file is removed. After a kill
+    :func:`remove_stale` removes it. A new file
     gets the permissions the umask allows, a replaced one keeps its own; a symbolic link is written through.
 
     Raises ``OSError``: the folder is missing or not writable, the disk is full, or ``path`` is no regular file (a
@@ -24,9 +31,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     mode = _mode_of_existing(target)
-    # The name is short and our own: one made from ``path`` could pass the 255 bytes that file systems allow.
-    temporary = target.parent / f".lorair-{uuid.uuid4().hex[:16]}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    temporary, descriptor = _create_locked(target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -40,6 +45,45 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove temporary files from ``folder`` whose writers were killed. Never raises: what cannot go, stays.
+
+    A writer holds a lock on its file, and the system takes the lock from a dead one. On Windows, which has no such
+    locks, a file in use cannot be removed anyway.
+    """
+    try:
+        found = list(folder.glob(_TEMPORARY.format("*")))
+    except OSError:
+        return
+    for path in found:
+        with contextlib.suppress(OSError):
+            if sys.platform == "win32":
+                path.unlink()
+                continue
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _create_locked(folder: Path) -> tuple[Path, int]:
+    """A new temporary file in ``folder``, and its descriptor, which holds a lock where the system has them."""
+    while True:
+        # The name is short and our own: one made from the target's could pass the 255 bytes that file systems allow.
+        path = folder / _TEMPORARY.format(uuid.uuid4().hex[:16])
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):  # some network file systems have no locks, and no cleaning up then
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink == 0:  # another process cleaned up between the two lines above
+                os.close(descriptor)
+                continue
+        return path, descriptor
 
 
 def _mode_of_existing(target: Path) -> int | None:

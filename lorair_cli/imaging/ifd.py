@@ -54,6 +54,8 @@ class Tags:
     exif: Directory
     gps: Directory
     interop: Directory
+    cut_off: bool = False
+    """A value of the main directory lies outside the data: the end of the file is missing, or an offset is nonsense."""
 
     def integers(self, tag: int) -> tuple[int, ...]:
         """Whole numbers of a tag of the main directory, empty where it is missing."""
@@ -84,7 +86,7 @@ def read_pages(data: bytes) -> Iterator[Tags]:
     seen: set[int] = set()
     while offset and offset not in seen:
         seen.add(offset)
-        main, following = _read_directory(data, order, offset, big=big)
+        main, following, cut_off = _read_directory(data, order, offset, big=big)
         if not main:
             return
 
@@ -93,32 +95,38 @@ def read_pages(data: bytes) -> Iterator[Tags]:
             return _read_directory(data, order, at, big=big)[0] if at else {}
 
         exif = below(main, EXIF_POINTER)
-        yield Tags(order, main, exif, below(main, GPS_POINTER), below(exif, INTEROP_POINTER))
+        yield Tags(order, main, exif, below(main, GPS_POINTER), below(exif, INTEROP_POINTER), cut_off)
         offset = following
 
 
-def _read_directory(data: bytes, order: str, offset: int, *, big: bool) -> tuple[Directory, int]:
-    """The entries at ``offset`` and the offset of the next directory; empty and 0 where the data ends before."""
+def _read_directory(data: bytes, order: str, offset: int, *, big: bool) -> tuple[Directory, int, bool]:
+    """The entries at ``offset``, the offset of the next directory, and whether a value lies outside the data.
+
+    Where the data ends before, they are empty, 0 and true.
+    """
     count_code, entry_code, inline, step = ("Q", "HHQ", 8, 20) if big else ("H", "HHI", 4, 12)
     first = offset + struct.calcsize(f"{order}{count_code}")
     if first > len(data):
-        return {}, 0
+        return {}, 0, True
     count = struct.unpack_from(f"{order}{count_code}", data, offset)[0]
     end = first + count * step
     if count > 65535 or end > len(data):
-        return {}, 0
+        return {}, 0, True
     view = memoryview(data)
     word = f"{order}{'Q' if big else 'I'}"
     directory: Directory = {}
+    cut_off = False
     for entry in range(first, end, step):
         tag, kind, number = struct.unpack_from(f"{order}{entry_code}", data, entry)
         size = number * _SIZES.get(kind, 0)
         at = entry + step - inline
         if size > inline:
             at = struct.unpack_from(word, data, at)[0]
+        cut_off |= at + size > len(data)
         if size > 0 and at + size <= len(data):
             directory.setdefault(tag, Field(kind, view[at : at + size], at))
-    return directory, struct.unpack_from(word, data, end)[0] if end + inline <= len(data) else 0
+    following = struct.unpack_from(word, data, end)[0] if end + inline <= len(data) else 0
+    return directory, following, cut_off
 
 
 def orientation_of(tags: Tags | None) -> int:

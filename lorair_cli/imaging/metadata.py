@@ -30,9 +30,10 @@ def read_metadata(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) ->
     xmp = _as_bytes(image.info.get("xmp"))
     if xmp is not None:
         named = _XMP_ORIENTATION.search(xmp)
-        if named and (exif_tags is None or ifd.ORIENTATION not in exif_tags.main):
+        # An AVIF's container decides, and Pillow makes EXIF say what it says.
+        if named and image.format != "AVIF" and (exif_tags is None or ifd.ORIENTATION not in exif_tags.main):
             orientation = int(named[2])
-        xmp = _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+        xmp = _upright_xmp(xmp)
     dpi = _resolution(image, exif_tags)
     return Metadata(
         icc=image.info.get("icc_profile") or None,
@@ -43,6 +44,23 @@ def read_metadata(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) ->
         jpeg=jpeg.style_of(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         lossless=image.format == "WEBP" and _is_lossless_webp(data),
     ), orientation
+
+
+def upright_metadata(exif: bytes | None, xmp: bytes | None, icc: bytes | None) -> Metadata:
+    """Metadata of a photo that its decoder has turned upright: EXIF and XMP say so too. Unreadable EXIF is dropped."""
+    exif = exif.removeprefix(jpeg.EXIF_PREFIX) if exif else None
+    tags = ifd.read_tags(exif) if exif else None
+    if exif is None or tags is None:
+        return Metadata(icc=icc, xmp=_upright_xmp(xmp))
+    dpi = ifd.resolution_of(tags)
+    if dpi is not None and not all(_LEAST_DPI <= value <= _MOST_DPI for value in dpi):
+        dpi = None
+    dpi = dpi[::-1] if dpi and ifd.orientation_of(tags) >= 5 else dpi
+    return Metadata(icc=icc, exif=ifd.with_upright_tag(exif, tags), xmp=_upright_xmp(xmp), dpi=dpi)
+
+
+def _upright_xmp(xmp: bytes | None) -> bytes | None:
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp) if xmp else None
 
 
 def _exif_of(image: ImageFile.ImageFile) -> tuple[bytes | None, Tags | None]:

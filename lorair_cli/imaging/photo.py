@@ -21,6 +21,16 @@ class JpegStyle:
 
 
 @dataclass(frozen=True)
+class DeepStyle:
+    """How a HEIC or AVIF was stored, so that the output can follow it."""
+
+    bits: int
+    """Bits per sample: 8, 10 or 12."""
+    subsampling: int
+    """As for :class:`JpegStyle`."""
+
+
+@dataclass(frozen=True)
 class Metadata:
     """What a photo carries beside its pixels. All of it is optional."""
 
@@ -39,11 +49,13 @@ class Metadata:
     """For JPEG input: how it was compressed."""
     lossless: bool = False
     """For WebP input: it was the lossless kind."""
+    deep: DeepStyle | None = None
+    """For HEIC and AVIF input: how it was stored."""
 
     def stripped(self) -> Metadata:
         """Only what is needed to show the pixels as they are meant: colour profile and compression."""
         colour = tuple(piece for piece in self.native if piece[0] in PNG_COLOUR_CHUNKS)
-        return Metadata(icc=self.icc, native=colour, jpeg=self.jpeg, lossless=self.lossless)
+        return Metadata(icc=self.icc, native=colour, jpeg=self.jpeg, lossless=self.lossless, deep=self.deep)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +67,7 @@ class Photo:
     grey: bool = False
     """The source was grey: the three channels are copies of one, and the output is written grey again."""
     format: str = "PNG"
-    """Format of the source: ``PNG``, ``JPEG``, ``WEBP``, ``TIFF`` or ``BMP``."""
+    """Format of the source: ``PNG``, ``JPEG``, ``WEBP``, ``TIFF``, ``BMP``, ``AVIF``, ``HEIC``, or ``RAW``."""
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
     """One line for each thing that could not be taken over as it was and that the user should hear about."""

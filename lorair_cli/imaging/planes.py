@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms, ImageFile
 
-from lorair_cli.imaging.arrays import Pixels
+from lorair_cli.imaging.arrays import Pixels, max_value
 from lorair_cli.imaging.ifd import Tags
+from lorair_cli.imaging.profiles import srgb_profile
 
 _PNG_DEPTH_AT, _PNG_COLOUR_TYPE_AT, _PNG_GREY_AND_ALPHA = 24, 25, 4
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PLANAR, _TIFF_EXTRA = 258, 262, 284, 338
@@ -107,7 +108,7 @@ def _colour_16(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) -> Pl
         alpha = np.ascontiguousarray(read[..., 3])
     premultiplied = tags is not None and tags.integer(_TIFF_EXTRA, 0) == _PREMULTIPLIED_ALPHA
     if alpha is not None and premultiplied:
-        colour = _unpremultiplied(colour, alpha)
+        colour = unpremultiplied(colour, alpha)
     elif cv2.absdiff((colour >> 8).astype(np.uint8), np.asarray(image.convert("RGB"))).max() > 1:
         raise ValueError("its 16-bit pixels cannot be read: two decoders disagree about them")
     if tags is None and data[_PNG_COLOUR_TYPE_AT] == _PNG_GREY_AND_ALPHA:
@@ -115,10 +116,11 @@ def _colour_16(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) -> Pl
     return Planes(colour, alpha)
 
 
-def _unpremultiplied(colour: Pixels, alpha: Pixels) -> Pixels:
-    """Colours (h, w, 3) divided by ``alpha`` (h, w), rounded; where alpha is 0 there is no colour to find."""
+def unpremultiplied(colour: Pixels, alpha: Pixels) -> Pixels:
+    """Colours (h, w, c) divided by ``alpha`` (h, w), rounded; where alpha is 0 there is no colour to find."""
     divisor = np.maximum(alpha, 1).astype(np.uint32)[..., None]
-    restored: Pixels = np.minimum((colour * np.uint32(65535) + divisor // 2) // divisor, 65535).astype(np.uint16)
+    white = max_value(colour.dtype)
+    restored: Pixels = np.minimum((colour * np.uint32(white) + divisor // 2) // divisor, white).astype(colour.dtype)
     return restored
 
 
@@ -141,10 +143,5 @@ def _cmyk(image: ImageFile.ImageFile, tags: Tags | None) -> Planes:
         except (ImageCms.PyCMSError, OSError, ValueError):
             converted = None
         if converted is not None:
-            return Planes(np.asarray(converted), None, True, _undated(srgb.tobytes()), (*less, _CMYK_WITH_PROFILE))
+            return Planes(np.asarray(converted), None, True, srgb_profile(), (*less, _CMYK_WITH_PROFILE))
     return Planes(np.asarray(image.convert("RGB")), None, True, None, (*less, _CMYK_WITHOUT_PROFILE))
-
-
-def _undated(profile: bytes) -> bytes:
-    """A profile with its creation date (bytes 24 to 35 of the header) fixed: the same photo gives the same file."""
-    return profile[:24] + bytes((7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0)) + profile[36:]

@@ -22,6 +22,20 @@ _ROWS_AT_ONCE = 64
 _COMPRESSION = 4
 
 
+def check_pixel_chunks(data: bytes) -> None:
+    """``ValueError`` if a chunk of pixels is cut off or not what its checksum says; Pillow does not look at that."""
+    at = len(SIGNATURE)
+    while at + 12 <= len(data):
+        (size,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
+        end = at + 8 + size
+        if kind == b"IDAT":
+            if end + 4 > len(data):
+                raise ValueError("its pixels are cut off")
+            if zlib.crc32(memoryview(data)[at + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+                raise ValueError("the checksum of its pixels is wrong")
+        at = end + 4
+
+
 def native_chunks(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """Text and colour chunks of a PNG file, less those that are read as ICC profile, EXIF or XMP."""
     keep = []

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from lorair_cli.errors import ImageError, LorairError
-from lorair_cli.imaging.decode import MAX_BYTES, decode_photo, read_file
-from lorair_cli.imaging.encode import SUFFIXES, WriteOptions, encode_photo, format_for, write_photo
-from lorair_cli.imaging.files import atomic_write, printable
+from lorair_cli.imaging.decode import decode_photo, read_file
+from lorair_cli.imaging.encode import MORE_THAN_8_BITS, SUFFIXES, WriteOptions, encode_photo, format_for, write_photo
+from lorair_cli.imaging.files import atomic_write, printable, remove_stale
+from lorair_cli.imaging.limits import MAX_BYTES
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.memory import is_out_of_memory
@@ -52,7 +53,16 @@ class Output:
         """The format that a result is written in, such as ``PNG``."""
         if job.target is not None:
             return format_for(job.target)
-        return photo.format if self.format_ is None else SUFFIXES[FORMATS[self.format_]]
+        if self.format_ is not None:
+            return SUFFIXES[FORMATS[self.format_]]
+        return "TIFF" if photo.format == "RAW" else photo.format  # nobody but a camera writes raw files
+
+    def loss(self, photo: Photo, job: Job) -> tuple[str, ...]:
+        """A line where the source's own format, in which nobody asked to lose anything, is written with fewer bits."""
+        format_ = self.format_of(photo, job)
+        if photo.bits == 16 and photo.format == format_ and format_ not in MORE_THAN_8_BITS:
+            return (f"{format_} is written with 8 bits: --format png or tiff keeps them all",)
+        return ()
 
     def copies(self, photo: Photo, job: Job) -> bool:
         """Whether a photo that is left alone can be written as the bytes it came in."""
@@ -114,7 +124,12 @@ def run_batch(
         if progress is not None:
             progress(job, done, total)
 
+    tidied: set[Path] = set()
+
     def save(outcome: Outcome, data: bytes) -> None:
+        for folder in {path.parent for path in outcome.job.outputs} - tidied:
+            remove_stale(folder)  # what a run that was killed has left
+            tidied.add(folder)
         report(_saved(outcome, data, written))
 
     with ThreadPoolExecutor(1, "lorair-read") as reader, ThreadPoolExecutor(1, "lorair-write") as writer:
@@ -215,7 +230,8 @@ def _saved(outcome: Outcome, data: bytes, output: Output) -> Outcome:
         raise
     except Exception as error:
         return replace(outcome, status="failed", error=_as_users_error(error, job))
-    return outcome
+    loss = () if copied is not None else output.loss(outcome.before, job)
+    return replace(outcome, notes=outcome.notes + loss)
 
 
 def _make_way(job: Job, output: Output) -> None:

@@ -10,8 +10,12 @@ from pathlib import Path
 
 from lorair_cli.errors import UsageError
 from lorair_cli.imaging.files import printable
+from lorair_cli.imaging.raw import SUFFIXES as RAW_SUFFIXES
 
-READABLE = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"})
+READABLE = RAW_SUFFIXES | {
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
+    *(".avif", ".heic", ".heif", ".hif"),
+}
 """Suffixes that a folder is searched for; a file named on the command line is read whatever its suffix."""
 
 STDIN = "-"
@@ -83,7 +87,7 @@ def _in_folder(folder: Path, recursive: bool, leave_out: Path | None) -> list[Fo
         left_out = None  # results beside their sources: refused later, with a better message
     found = [Found(path, path.parent.relative_to(folder)) for path in _walk(folder, recursive, left_out)]
     if not found:
-        looked_for = f"looked for {', '.join(sorted(READABLE))}"
+        looked_for = f"looked for {', '.join(sorted(READABLE - RAW_SUFFIXES))} and camera raw files"
         hint = looked_for if recursive else f"{looked_for}; --recursive looks into its folders too"
         raise UsageError(f"{printable(str(folder))}: the folder holds no photos", hint)
     return found

@@ -10,13 +10,26 @@ from typing import Literal
 
 from lorair_cli.errors import UsageError
 from lorair_cli.imaging.encode import SUFFIXES as WRITABLE
+from lorair_cli.imaging.encode import encoder_missing
 from lorair_cli.imaging.files import printable
+from lorair_cli.imaging.limits import INSTALL_FORMATS, NEWER_PILLOW
+from lorair_cli.imaging.raw import SUFFIXES as RAW_SUFFIXES
 from lorair_cli.restoration.inputs import Found
 
 STDOUT = "-"
 """The output that means standard output."""
 
-FORMATS = {"png": ".png", "jpeg": ".jpg", "jpg": ".jpg", "webp": ".webp", "tiff": ".tif", "tif": ".tif", "bmp": ".bmp"}
+FORMATS = {
+    "png": ".png",
+    "jpeg": ".jpg",
+    "jpg": ".jpg",
+    "webp": ".webp",
+    "tiff": ".tif",
+    "tif": ".tif",
+    "bmp": ".bmp",
+    "avif": ".avif",
+    "heic": ".heic",
+}
 """Suffix by the name of a format."""
 
 RESULT = "_restored"
@@ -68,7 +81,8 @@ def plan_jobs(
         output: a file for a single photo, ``-`` for standard output, else a folder (made if it is not there). None
             writes ``NAME_restored`` beside each photo, or to standard output for a photo from standard input.
         existing: ``refuse`` the whole batch if a result is there already, ``skip`` its photo, or ``replace`` it.
-        format_: a key of ``FORMATS``; None keeps the source's suffix.
+        format_: a key of ``FORMATS``; None keeps the source's suffix, but for camera raw files, which become TIFF,
+            and for suffixes that cannot be written, which become PNG.
         compare: also write ``NAME_compare`` beside each result.
 
     Raises:
@@ -77,6 +91,8 @@ def plan_jobs(
     """
     if format_ is not None and format_ not in FORMATS:
         raise UsageError(f"there is no format {format_!r}", f"choose from {', '.join(FORMATS)}")
+    if format_ is not None:
+        _require_encoder(WRITABLE[FORMATS[format_]])
     jobs = list(dict.fromkeys(Job(p.path, target) for p, target in _with_targets(photos, output, format_)))
     if compare:
         if any(job.target is None for job in jobs):
@@ -121,13 +137,22 @@ def _checked_file(path: Path, format_: str | None) -> Path:
     known = ", ".join(sorted(WRITABLE))
     if path.suffix.lower() not in WRITABLE:
         raise UsageError(f"{printable(str(path))}: cannot write {path.suffix} files", f"choose one of {known}")
+    _require_encoder(WRITABLE[path.suffix.lower()])
     if format_ is not None and WRITABLE[path.suffix.lower()] != WRITABLE[FORMATS[format_]]:
         raise UsageError(f"{printable(str(path))} is no name for a file of format {format_}", "leave --format out")
     return path
 
 
+def _require_encoder(format_: str) -> None:
+    """``UsageError`` for a format that was asked for and that nothing here can write."""
+    if encoder_missing(format_):
+        raise UsageError(f"{format_} cannot be written here", NEWER_PILLOW if format_ == "AVIF" else INSTALL_FORMATS)
+
+
 def _target(source: Path, below: Path | None, folder: Path | None, format_: str | None) -> Path:
-    suffix = source.suffix if source.suffix.lower() in WRITABLE else ".png"
+    suffix = source.suffix
+    if suffix.lower() not in WRITABLE:
+        suffix = ".tif" if suffix.lower() in RAW_SUFFIXES else ".png"
     if format_ is not None and WRITABLE[FORMATS[format_]] != WRITABLE.get(source.suffix.lower()):
         suffix = FORMATS[format_]
     if folder is None:

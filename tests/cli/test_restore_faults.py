@@ -183,8 +183,9 @@ def test_ctrl_c_finishes_what_is_begun_and_says_what_is_done(lorair, folder, tmp
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
-def test_a_kill_during_save_leaves_the_old_output(tmp_path):
-    out = tmp_path / "out.png"
+def test_a_kill_during_save_leaves_the_old_output_and_the_next_run_tidies_up(lorair, folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    out = tmp_path / "out" / "0.png"
     out.write_bytes(b"old")
     script = """
 import os, signal, sys
@@ -196,6 +197,9 @@ os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 write_photo(Photo(np.zeros((9, 9, 3), np.uint8)), Path(sys.argv[1]))
 """
     assert subprocess.run([sys.executable, "-c", script, str(out)], check=False).returncode == -signal.SIGKILL
+    assert out.read_bytes() == b"old" and len(list(out.parent.glob(TEMPORARY))) == 1
+    assert lorair("restore", folder, "-o", out.parent, "--skip-existing").code == 0
+    assert sorted(path.name for path in out.parent.iterdir()) == ["0.png", "1.png", "2.png"]
     assert out.read_bytes() == b"old"
 
 

@@ -12,6 +12,8 @@ import tifffile
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
+from lorair_cli.imaging import avif
+
 CAT = np.ascontiguousarray(skimage.data.chelsea()[60:100, 90:146])
 ALPHA = (np.arange(40 * 56) % 256).astype(np.uint8).reshape(40, 56)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -195,6 +197,29 @@ def truncated_jpeg(path):
     path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
 
 
+def two_in_one_heic(path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    file = pillow_heif.from_bytes("RGB", (56, 40), CAT.tobytes())
+    file.add_frombytes("RGB", (56, 40), CAT[::-1].tobytes())
+    file.save(path, save_all=True)
+
+
+def sequence_heic(path):
+    pytest.importorskip("pillow_heif")
+    path.write_bytes(b"\0\0\0\x10ftyphevc\0\0\0\0" + b"\0\0\0\x08moov")
+
+
+needs_avif = pytest.mark.skipif(avif.PLUGIN is None, reason="this Pillow has no AVIF")
+
+
+def test_the_other_pictures_of_a_multi_picture_jpeg_are_not_dropped_in_silence(lorair, tmp_path):
+    frames = [Image.fromarray(CAT), Image.fromarray(CAT[::-1].copy())]
+    frames[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=frames[1:])
+    called = lorair("restore", tmp_path / "a.jpg", "-o", tmp_path / "out.jpg", "--json")
+    assert called.code == 0 and "only the main picture" in called.rows[0]["notes"][0]
+    assert "a.jpg: only the main picture" in called.stderr
+
+
 @pytest.mark.parametrize(
     "name, make, reason",
     [
@@ -202,6 +227,9 @@ def truncated_jpeg(path):
         ("a.webp", animated, "animation of 2 frames"),
         ("a.tif", animated, "TIFF of 2 pages"),
         ("a.gif", animated, "a GIF"),
+        pytest.param("a.avif", animated, "animation of 2 frames", marks=needs_avif),
+        ("a.heic", two_in_one_heic, "a HEIC of 2 pictures"),
+        ("a.heic", sequence_heic, "a HEIC sequence"),
         ("a.jpg", truncated_jpeg, "damaged"),
         ("a.png", huge_png, "megapixels"),
         ("a.png", lambda path: path.write_bytes(b""), "empty"),

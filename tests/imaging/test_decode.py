@@ -453,6 +453,17 @@ def test_our_limit_holds_not_pillows_global_one(format_, monkeypatch):
         decode_photo(data, "x", max_pixels=24 * 40 - 1)
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+def test_png_pixels_that_are_not_what_their_checksum_says(depth):
+    """Stored without compression, so that no decoder would notice."""
+    pixels = COLOUR if depth == 8 else COLOUR.astype(np.uint16)
+    data = bytearray(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 0])[1].tobytes())
+    assert decode(bytes(data)).size == (9, 6)
+    data[data.index(b"IDAT") + 40] ^= 1
+    with pytest.raises(ImageError, match=r"damaged or unusual PNG file: the checksum of its pixels is wrong"):
+        decode(bytes(data))
+
+
 def test_a_memory_error_is_one_line(monkeypatch):
     def fail(*args, **kwargs):
         raise MemoryError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lorair_cli.imaging.files import atomic_write, printable
+from lorair_cli.imaging.files import atomic_write, printable, remove_stale
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="permissions, links and pipes as POSIX has them")
 
@@ -125,6 +125,42 @@ def test_the_longest_name_a_file_system_takes(tmp_path):
     path = tmp_path / ("x" * 251 + ".png")
     write(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_a_file_that_is_being_written_is_not_stale(tmp_path):
+    (tmp_path / ".lorair-0123456789abcdef.tmp").write_bytes(b"of a process that was killed")
+    (tmp_path / ".lorair-notes.txt").write_bytes(b"not ours")
+    with atomic_write(tmp_path / "out.bin") as file:
+        file.write(b"half")
+        remove_stale(tmp_path)
+    assert names(tmp_path) == [".lorair-notes.txt", "out.bin"] and (tmp_path / "out.bin").read_bytes() == b"half"
+    remove_stale(tmp_path / "missing")
+
+
+@posix
+def test_links_and_pipes_of_such_a_name_are_left_alone(tmp_path):
+    (tmp_path / "theirs").write_bytes(b"x")
+    (tmp_path / ".lorair-a.tmp").symlink_to(tmp_path / "theirs")
+    os.mkfifo(tmp_path / ".lorair-b.tmp")
+    remove_stale(tmp_path)
+    assert names(tmp_path) == [".lorair-a.tmp", ".lorair-b.tmp", "theirs"]
+
+
+@posix
+def test_a_file_that_another_process_tidied_away_at_once_is_made_anew(tmp_path, monkeypatch):
+    made = []
+    real = os.open
+
+    def overtaken(path, *rest):
+        descriptor = real(path, *rest)
+        if ".lorair-" in str(path) and not made:
+            Path(path).unlink()
+            made.append(path)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", overtaken)
+    write(tmp_path / "out.bin", b"new")
+    assert made and names(tmp_path) == ["out.bin"] and (tmp_path / "out.bin").read_bytes() == b"new"
 
 
 def test_printable_keeps_one_line():

@@ -1,0 +1,47 @@
+"""ICC profiles for colours whose file names them otherwise, so that what is written says what its numbers mean."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from PIL import ImageCms
+
+_WHITE_D65, _WHITE_D50 = (0.95047, 1.0, 1.08883), (0.9642, 1.0, 0.8249)
+_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+_NAME = "sRGB built-in"  # what lcms calls the profile that the others are made from
+
+_PRIMARIES = {
+    9: ("BT.2020", ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046))),
+    12: ("Display P3", ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))),
+}
+"""Name and the corners of red, green and blue by number (ITU-T H.273, table 2), where they are not sRGB's."""
+
+
+def srgb_profile() -> bytes:
+    """An sRGB profile, the same bytes each time."""
+    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    # Bytes 24 to 35 are the time of its making: the same photo has to give the same file.
+    return made[:24] + bytes((7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0)) + made[36:]
+
+
+def profile_for(primaries: int) -> bytes | None:
+    """A profile with the primaries of that number (ITU-T H.273) and sRGB's curve; None where that is sRGB itself."""
+    if primaries not in _PRIMARIES:
+        return None
+    name, corners = _PRIMARIES[primaries]
+    profile = bytearray(srgb_profile())
+    for tag, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), _colorants(corners).T, strict=True):
+        entry = profile.index(tag)  # in the table of tags: name, offset, size
+        (offset,) = struct.unpack_from(">I", profile, entry + 4)
+        struct.pack_into(">3i", profile, offset + 8, *(round(float(value) * 65536) for value in column))
+    return bytes(profile).replace(_NAME.encode("utf-16-be"), name.ljust(len(_NAME)).encode("utf-16-be"))
+
+
+def _colorants(corners: tuple[tuple[float, float], ...]) -> np.ndarray:
+    """XYZ of red, green and blue as columns (3, 3), under the D50 white that profiles are written for."""
+    xyz = np.array([(x / y, 1.0, (1 - x - y) / y) for x, y in corners]).T
+    xyz = xyz * np.linalg.solve(xyz, np.array(_WHITE_D65))
+    gain = (_BRADFORD @ _WHITE_D50) / (_BRADFORD @ _WHITE_D65)
+    adapted: np.ndarray = np.linalg.inv(_BRADFORD) @ np.diag(gain) @ _BRADFORD @ xyz
+    return adapted

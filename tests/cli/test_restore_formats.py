@@ -1,0 +1,100 @@
+"""AVIF, HEIC and camera raw through the whole command: what is written and kept, what is said without the extra."""
+
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import tifffile
+from PIL import Image
+
+from lorair_cli.imaging import avif
+from lorair_cli.imaging.decode import read_photo
+from lorair_cli.imaging.encode import write_photo
+from lorair_cli.imaging.photo import Photo
+
+CAT = np.ascontiguousarray(skimage.data.chelsea()[60:100, 90:146])
+has_avif = pytest.mark.skipif(avif.PLUGIN is None, reason="this Pillow has no AVIF")
+
+
+def dng(path):
+    """A grey picture as a camera's raw file."""
+    tags = [(33421, 3, 2, (2, 2), True), (33422, 1, 4, (0, 1, 1, 2), True), (50706, 1, 4, (1, 4, 0, 0), True)]
+    tags += [(272, 2, None, "Model", True), (50717, 3, 1, 4095, True), (50728, 5, 3, (1, 1, 1, 1, 1, 1), True)]
+    sensor = np.linspace(100, 4000, 48 * 64).reshape(48, 64).astype(np.uint16)
+    tifffile.imwrite(path, sensor, photometric=32803, metadata=None, extratags=tags)
+
+
+@has_avif
+def test_avif_stays_avif(lorair, tmp_path):
+    Image.fromarray(CAT).save(tmp_path / "a.avif", quality=90)
+    called = lorair("restore", tmp_path, "-o", tmp_path / "out", "--json")
+    assert called.code == 0 and called.rows[0]["notes"] == []
+    assert read_photo(tmp_path / "out" / "a.avif").format == "AVIF"
+
+
+@has_avif
+def test_deep_avif_stays_deep_in_png_and_is_told_of_in_avif(lorair, tmp_path):
+    source = tmp_path / "a.avif"
+    _, data = cv2.imencode(".avif", CAT.astype(np.uint16) << 2, [cv2.IMWRITE_AVIF_DEPTH, 10])
+    source.write_bytes(data.tobytes())
+    assert lorair("restore", source, "-o", tmp_path / "out.png").code == 0
+    assert read_photo(tmp_path / "out.png").bits == 16
+    called = lorair("restore", source, "-o", tmp_path / "out.avif", "--json")
+    assert called.code == 0 and "written with 8 bits" in called.rows[0]["notes"][0] and "a.avif: AVIF" in called.stderr
+
+
+def test_heic_stays_heic_with_its_depth(lorair, tmp_path):
+    pytest.importorskip("pillow_heif")
+    write_photo(Photo(CAT.astype(np.uint16) * 257), tmp_path / "a.heic")
+    called = lorair("restore", tmp_path, "-o", tmp_path / "out", "--json")
+    photo = read_photo(tmp_path / "out" / "a.heic")
+    assert called.code == 0 and photo.format == "HEIC" and photo.bits == 16 and photo.size == (56, 40)
+    assert lorair("restore", tmp_path / "a.heic", "-o", tmp_path / "b.jpg").code == 0
+    assert lorair("restore", tmp_path / "a.heic", "-o", tmp_path / "c", "--format", "avif").code == 0
+
+
+def test_content_decides_a_heic_that_is_called_jpeg(lorair, tmp_path):
+    pytest.importorskip("pillow_heif")
+    write_photo(Photo(CAT), tmp_path / "a.heic")
+    (tmp_path / "a.heic").rename(tmp_path / "phone.jpg")
+    assert lorair("restore", tmp_path / "phone.jpg", "-o", tmp_path / "out.jpg").code == 0
+    assert (tmp_path / "out.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
+
+
+def test_raw_becomes_a_16_bit_tiff(lorair, tmp_path):
+    pytest.importorskip("rawpy")
+    dng(tmp_path / "a.dng")
+    called = lorair("restore", tmp_path, "-o", tmp_path / "out", "--json")
+    assert called.code == 0 and called.rows[0]["output"].endswith("a.tif")
+    photo = read_photo(tmp_path / "out" / "a.tif")
+    assert photo.bits == 16 and b"Model" in photo.metadata.exif
+    assert b"sRGB" in photo.metadata.icc.replace(b"\0", b"")
+    piped = lorair("restore", "-", stdin=(tmp_path / "a.dng").read_bytes())
+    assert piped.raw == (tmp_path / "out" / "a.tif").read_bytes()
+    alone = lorair("restore", tmp_path / "a.dng", "-o", tmp_path / "alone.tif", "--only-if", "1")
+    assert alone.code == 0 and read_photo(tmp_path / "alone.tif").format == "TIFF", "no raw file under another name"
+
+
+def test_without_the_extra_each_is_named_with_the_remedy_and_the_others_go_on(lorair, tmp_path, monkeypatch):
+    for name in ("pillow_heif", "rawpy"):
+        monkeypatch.setitem(sys.modules, name, None)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(CAT).save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    dng(tmp_path / "in" / "c.dng")
+    called = lorair("restore", tmp_path / "in", "-o", tmp_path / "out", "--json")
+    assert called.code == 1 and [row["status"] for row in called.rows] == ["ok", "failed", "failed"]
+    assert (
+        "b.heic: HEIC needs pillow-heif" in called.stderr and "c.dng: a camera's raw file needs rawpy" in called.stderr
+    )
+    assert called.stderr.count("Hint: pip install 'lorair[formats]'") == 2
+
+
+def test_a_result_that_cannot_be_written_is_refused_before_any_work(lorair, tmp_path, monkeypatch):
+    monkeypatch.setattr("lorair_cli.imaging.heif.is_installed", lambda: False)
+    Image.fromarray(CAT).save(tmp_path / "a.png")
+    for arguments in (("-o", tmp_path / "x.heic"), ("-o", tmp_path / "out", "--format", "heic")):
+        called = lorair("restore", tmp_path / "a.png", *arguments)
+        assert called.code == 2 and "HEIC cannot be written here" in called.stderr
