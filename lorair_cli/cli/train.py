@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 STOPPED = 130
 """Exit code of a run that Ctrl-C or SIGTERM ended, so that what a script does next is not done."""
 MOST_WORKERS = 16
+OPTION_NAMES = {"changes": "--set"}
+"""Options that are called otherwise than their parameter."""
 
 
 def train(
     ctx: typer.Context,
     clean: Annotated[
-        list[Path], typer.Option("--clean", help="Folder of clean photos to learn from; may be given several times.")
-    ],
+        list[Path] | None,
+        typer.Option("--clean", help="Folder of clean photos to learn from; may be given several times."),
+    ] = None,
     setting: SettingOption = DEFAULT_SETTING,
     scale: ScaleOption = "compact",
     stage: Annotated[
@@ -50,6 +53,13 @@ def train(
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="A recipe of your own (TOML) in place of the scale's.")
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe; may be given several times."),
+    ] = None,
+    print_recipe: Annotated[
+        bool, typer.Option("--print-recipe", help="Print the recipe with every field spelled out, and do nothing else.")
+    ] = False,
     start_from: Annotated[
         Path | None,
         typer.Option("--start-from", help="A checkpoint (.safetensors) whose weights to begin with, where they fit."),
@@ -75,9 +85,14 @@ def train(
     from lorair_cli.data.clean import CleanPhotos
     from lorair_cli.training.run import TrainingRun
 
+    if print_recipe:
+        _print_recipe(setting, scale, recipe, changes or [])
+        return
     stages = _stages(stage)
+    if not clean:
+        raise UsageError("nothing to learn from", "name a folder of clean photos with --clean")
     photos = CleanPhotos.find(clean)
-    resolved, accelerator = _resolve(scale, recipe, precision)
+    resolved, accelerator = _resolve(scale, recipe, changes or [], precision)
     folder = out or Path("runs") / f"{setting}-{scale}"
     run = TrainingRun(
         setting=get_setting(setting),
@@ -116,16 +131,27 @@ def _stages(stage: str) -> tuple[Stage, ...]:
     return chosen
 
 
-def _resolve(scale: str, file: Path | None, precision: str) -> tuple[Recipe, Accelerator]:
+def _print_recipe(setting: str, scale: str, file: Path | None, changes: list[str]) -> None:
+    """The resolved recipe on stdout: a file for --recipe. Comments of fields that --set changed are no longer true."""
+    from lorair_cli.training.recipe_file import as_toml, load_recipe, read_comments, recipe_path
+
+    get_setting(setting)  # one recipe serves all settings; what differs is counted per degradation
+    comments = read_comments(recipe_path(scale, file))
+    for change in changes:
+        comments.pop(change.partition("=")[0].strip(), None)
+    data.print(as_toml(load_recipe(scale, file, changes), comments))
+
+
+def _resolve(scale: str, file: Path | None, changes: list[str], precision: str) -> tuple[Recipe, Accelerator]:
     """The recipe with its precision settled, and the accelerator that goes with it."""
     from accelerate import Accelerator
 
     from lorair_cli.restoration.device import choose_device, choose_precision
-    from lorair_cli.training.recipe import load_recipe
+    from lorair_cli.training.recipe_file import load_recipe
 
     if precision not in ("auto", "float32", "bfloat16"):
         raise UsageError(f"training knows no precision {precision!r}", "choose from auto, float32, bfloat16")
-    recipe = load_recipe(scale, file)
+    recipe = load_recipe(scale, file, changes)
     if precision != "auto" or recipe.precision == "bf16":
         chosen = choose_precision(precision, choose_device("auto"))
         recipe = replace(recipe, precision="bf16" if chosen == "bfloat16" else "no")
@@ -144,5 +170,8 @@ def _as_typed(ctx: typer.Context) -> str:
         if source is None or source.name != "COMMANDLINE":
             continue
         for one in value if isinstance(value, list | tuple) else [value]:
-            words += [f"--{name.replace('_', '-')}", one.resolve().name if isinstance(one, Path) else str(one)]
+            words += [
+                OPTION_NAMES.get(name, f"--{name.replace('_', '-')}"),
+                one.resolve().name if isinstance(one, Path) else str(one),
+            ]
     return " ".join(words)

@@ -20,7 +20,8 @@ from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.synthesis import degrade
 from lorair_cli.errors import TrainingError
 from lorair_cli.imaging.arrays import to_float
-from lorair_cli.imaging.views import mirrored_to, native_views
+from lorair_cli.imaging.views import mirrored_to, native_views, resize_views
+from lorair_cli.model.config import ViewMode
 from lorair_cli.settings import TEN_DEGRADATIONS, Setting
 
 Pixels = npt.NDArray[np.uint8]
@@ -41,6 +42,9 @@ class Sampling:
     """Side of a patch in pixels."""
     local_views: int = 4
     """Windows of native resolution that the router sees in training."""
+    turned: float = 0.25
+    """Share of photos turned by one to three right angles, beside the half that are mirrored. Gravity matters to haze,
+    rain and drops, so turns are rare by default; 0.75 makes all eight attitudes alike."""
     untouched: float = 0.05
     """Share of photos left as they are: a good photo must come out unharmed."""
     ratios: dict[str, float] = field(default_factory=dict)
@@ -57,8 +61,9 @@ class Sampling:
             raise ValueError(f"photo_sides begin at {low}, below the patch of {self.patch}")
         if not 0 < self.smallest_scale <= 1:
             raise ValueError(f"smallest_scale {self.smallest_scale} is outside 0 to 1")
-        if not 0 <= self.untouched <= 1:
-            raise ValueError(f"untouched {self.untouched} is outside 0 to 1")
+        for name in ("turned", "untouched"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} {getattr(self, name)} is outside 0 to 1")
         for name, weight in self.ratios.items():
             if name not in TEN_DEGRADATIONS:
                 raise ValueError(f"ratios.{name} is not a known degradation")
@@ -90,13 +95,23 @@ class SyntheticPairs(Dataset[Sample]):
         sampling: how.
         view: side of the router's views in pixels.
         seed: 0 or more; another seed is another stream.
+        view_mode: how the router looks; ``resize`` sees the whole photo, whatever ``sampling.local_views`` says.
 
     Raises:
         TrainingError: the ratios leave the setting without any degradation.
     """
 
-    def __init__(self, clean: CleanPhotos, setting: Setting, sampling: Sampling, view: int, seed: int) -> None:
+    def __init__(
+        self,
+        clean: CleanPhotos,
+        setting: Setting,
+        sampling: Sampling,
+        view: int,
+        seed: int,
+        view_mode: ViewMode = "native",
+    ) -> None:
         self.clean, self.setting, self.sampling, self.view, self.seed = clean, setting, sampling, view, seed
+        self.view_mode = view_mode
         weights = np.array([sampling.ratios.get(name, 1.0) for name in setting.degradations])
         if not weights.any():
             raise TrainingError(f"the ratios leave no degradation of setting {setting.name}")
@@ -111,7 +126,7 @@ class SyntheticPairs(Dataset[Sample]):
         lq = gt
         if strength > 0:
             lq = quantised(degrade(to_float(gt), self.setting.degradations[label], rng, strength))
-        views = native_views(lq, self.view, s.local_views, rng)
+        views = training_views(lq, self.view_mode, self.view, s.local_views, rng)
         corners = [
             (int(rng.integers(gt.shape[0] - s.patch + 1)), int(rng.integers(gt.shape[1] - s.patch + 1)))
             for _ in range(s.patches)
@@ -139,8 +154,7 @@ class SyntheticPairs(Dataset[Sample]):
         photo = photo[y : y + height, x : x + width]
         if rng.uniform() < 0.5:
             photo = photo[:, ::-1]
-        # Gravity matters to haze, rain and drops, so full turns are rare.
-        if rng.uniform() < 0.25:
+        if rng.uniform() < self.sampling.turned:
             photo = np.rot90(photo, int(rng.integers(1, 4)))
         return np.ascontiguousarray(photo)
 
@@ -149,6 +163,11 @@ class SyntheticPairs(Dataset[Sample]):
         if not corners:
             return torch.empty(0, 3, p, p, dtype=torch.uint8)
         return chw(np.stack([photo[y : y + p, x : x + p] for y, x in corners]))
+
+
+def training_views(lq: Pixels, mode: ViewMode, view: int, local_views: int, rng: np.random.Generator) -> Pixels:
+    """What the router sees of ``lq`` (h, w, 3) in training: ``(1 + M, view, view, 3)``."""
+    return resize_views(lq, view) if mode == "resize" else native_views(lq, view, local_views, rng)
 
 
 def quantised(image: npt.NDArray[np.float32]) -> Pixels:

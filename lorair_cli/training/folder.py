@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 from lorair_cli.errors import TrainingError, UsageError
 from lorair_cli.imaging.files import atomic_write
-from lorair_cli.training.recipe import Recipe, Stage, as_toml, differences, read_recipe
+from lorair_cli.training.recipe import Recipe, Stage
+from lorair_cli.training.recipe_file import as_toml, differences, read_recipe
 from lorair_cli.training.reporting import Every, Reporter, progress_line
 
 LOG_SECONDS = 60.0

@@ -47,17 +47,25 @@ class RouterTrainee(nn.Module):
 
 
 class RouterObjective:
-    """Cross-entropy on the degradation (LoRA-IR, section 3.1) plus the squared error of its strength."""
+    """Cross-entropy on the degradation (LoRA-IR, section 3.1), plus the squared error of its strength.
 
-    def __init__(self, module: RouterTrainee) -> None:
+    The strength counts where it is known: a real pair does not tell it (-1). Without ``learns_strength`` every label
+    is certain and the strength is nobody's business, as in the paper.
+    """
+
+    def __init__(self, module: RouterTrainee, learns_strength: bool = True) -> None:
         self.module: nn.Module = module
+        self.learns_strength = learns_strength
 
     def backward(self, batch: Sample, accelerator: Accelerator) -> Tensor:
         """One pass over ``batch``."""
         with accelerator.autocast():
             logits, strength = self.module(to_unit(batch.views))
-        target = faded_target(batch.label, batch.strength, logits.shape[-1])
-        loss = F.cross_entropy(logits.float(), target) + 2 * F.mse_loss(strength.float(), batch.strength)
+        known = (batch.strength >= 0) & self.learns_strength
+        certainty = torch.where(known, batch.strength, torch.ones_like(batch.strength))
+        loss = F.cross_entropy(logits.float(), faded_target(batch.label, certainty, logits.shape[-1]))
+        # The mean is over all photos, so that a share of a batch weighs as its number of photos.
+        loss = loss + 2 * ((strength.float() - batch.strength).square() * known).mean()
         accelerator.backward(loss)
         return loss.detach()
 

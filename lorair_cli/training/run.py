@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ class TrainingRun:
         origins = Origins(files, self.recipe, self.setting, start)
         validation = None
         if self.valid is not None and not all(files.result(stage).is_file() for stage in stages):
-            validation = Validation(self.valid, self.setting, self.recipe.encoder.view)
+            validation = Validation(self.valid, self.setting, self.recipe.encoder.view, self.recipe.view_mode)
         shares = sum(self.recipe.stage(stage).share for stage in stages)
         for stage in stages:
             if files.result(stage).is_file():
@@ -94,6 +94,7 @@ class TrainingRun:
         reporter: Reporter,
     ) -> Checkpoint | None:
         recipe = self.recipe.stage(stage)
+        recipe = replace(recipe, photos=recipe.photos_per_step(len(self.setting.degradations)), per_degradation=False)
         torch.manual_seed(self.recipe.seed)  # a resumed stage builds the same network before it loads its state
         router = origins.router(stage, reporter)
         network = None if stage == "router" else origins.network(stage, reporter)
@@ -118,6 +119,7 @@ class TrainingRun:
                 recipe.sampling,
                 self.recipe.encoder.view,
                 self.recipe.seed * len(STAGES) + STAGES.index(stage),
+                self.recipe.view_mode,
             ),
             objective=objective,
             state_file=origins.folder.state(stage),
@@ -137,7 +139,7 @@ class TrainingRun:
         self, router: Router, network: RestorationNetwork | None, epsilon: float, accelerator: Accelerator
     ) -> Objective:
         if network is None:
-            return RouterObjective(RouterTrainee(router))
+            return RouterObjective(RouterTrainee(router), self.recipe.learns_strength)
         router = router.requires_grad_(False).to(accelerator.device)
         return RestorationObjective(network, router, network.config.experts, self.recipe.top_k, epsilon)
 
@@ -147,7 +149,7 @@ class TrainingRun:
             "stage": stage,
             "recipe": self.recipe.scale,
             "steps": clock.step,
-            "photos_per_step": self.recipe.stage(stage).photos,
+            "photos_per_step": self.recipe.stage(stage).photos_per_step(len(self.setting.degradations)),
             "minutes": round(clock.seconds / 60, 1),
             "precision": self.recipe.precision,
             "device": accelerator.device.type,

@@ -13,7 +13,8 @@ from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.pairs import chw, quantised
 from lorair_cli.data.synthesis import degrade
 from lorair_cli.imaging.arrays import to_float
-from lorair_cli.imaging.views import native_views
+from lorair_cli.imaging.views import native_views, resize_views
+from lorair_cli.model.config import ViewMode
 from lorair_cli.model.network import RestorationNetwork
 from lorair_cli.model.router import Router
 from lorair_cli.model.routing import mixture_weights
@@ -47,13 +48,15 @@ class Validation:
         clean: photos that training does not see.
         setting: the degradations to make.
         view: side of the router's views in pixels.
+        view_mode: how the router looks at a photo.
 
     Raises:
         TrainingError: a photo cannot be read.
     """
 
-    def __init__(self, clean: CleanPhotos, setting: Setting, view: int) -> None:
+    def __init__(self, clean: CleanPhotos, setting: Setting, view: int, view_mode: ViewMode = "native") -> None:
         self.setting = setting
+        see = native_views if view_mode == "native" else resize_views
         clean = clean.spread(MOST_PHOTOS)
         self.crops: list[tuple[str, npt.NDArray[np.uint8], npt.NDArray[np.uint8], Tensor]] = []
         for index in range(len(clean)):
@@ -64,7 +67,7 @@ class Validation:
                 lq = gt
                 if name != UNTOUCHED:
                     lq = quantised(degrade(to_float(gt), name, np.random.default_rng((index, label)), STRENGTH))
-                self.crops.append((name, lq, gt, chw(native_views(lq, view))))
+                self.crops.append((name, lq, gt, chw(see(lq, view))))
 
     @torch.no_grad()
     def score(self, router: Router, network: RestorationNetwork | None, top_k: int, bf16: bool) -> list[Score]:

@@ -6,6 +6,7 @@ import sys
 import time
 
 import cv2
+import huggingface_hub
 import pytest
 import skimage.data
 import typer
@@ -13,7 +14,8 @@ from accelerate.state import AcceleratorState
 from typer.testing import CliRunner
 
 from lorair_cli.cli.train import STOPPED, train
-from lorair_cli.errors import TrainingError, UsageError
+from lorair_cli.errors import TrainingError, UsageError, WeightsError
+from lorair_cli.training.recipe_file import load_recipe, read_recipe
 from lorair_cli.weights.checkpoint import read_info
 
 app = typer.Typer()
@@ -152,11 +154,38 @@ def test_wrong_usage_is_one_line(given, more, kind, said):
     assert said in result.exception.message and "\n" not in str(result.exception)
 
 
-def test_paper_scale_has_no_recipe_yet(given, tmp_path):
+def test_paper_scale_without_a_network_is_one_line(given, tmp_path, monkeypatch):
     arguments, _ = given
-    result = run(["--clean", arguments[1], "--out", str(tmp_path / "p")], "--scale", "paper")
-    assert isinstance(result.exception, UsageError) and "no recipe for scale 'paper'" in result.exception.message
-    assert not (tmp_path / "p").exists()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    tiny = [f"encoder.{k}" for k in ("view=28", "width=64", "layers=1", "features=768")]
+    sets = [word for change in tiny for word in ("--set", change)]
+    result = run(["--clean", arguments[1], "--out", str(tmp_path / "p"), "--workers", "0"], "--scale", "paper", *sets)
+    assert isinstance(result.exception, WeightsError) and "HF_HUB_OFFLINE" in result.exception.message
+    assert "CLIP" in result.exception.message and "\n" not in str(result.exception)
+
+
+def test_a_printed_recipe_is_a_recipe(given, tmp_path):
+    printed = run([], "--print-recipe", "--scale", "paper", "--setting", "5task", "--set", "pretrain.steps=7")
+    assert printed.exit_code == 0 and not printed.stderr
+    assert "steps = 7\n" in printed.stdout and "width = 64 # not in the paper" in printed.stdout
+    (tmp_path / "own.toml").write_text(printed.stdout)
+    assert read_recipe(tmp_path / "own.toml") == load_recipe("paper", changes=["pretrain.steps=7"])
+
+
+def test_a_set_field_is_trained_with_and_written_down(given):
+    arguments, out = given
+    result = run(arguments, "--stage", "router", "--set", "router.steps=3", "--set", "router.sampling.ratios.rain=2")
+    assert result.exit_code == 0, result.output
+    recipe = read_recipe(out / "recipe.toml")
+    assert recipe.router.steps == 3 and recipe.router.sampling.ratios == {"rain": 2}
+    info = read_info(out / "router.safetensors")
+    assert info.provenance["stages"][0]["steps"] == 3 and "--set router.steps=3" in info.provenance["command"]
+
+
+def test_nothing_to_learn_from_is_one_line():
+    result = run([])
+    assert isinstance(result.exception, UsageError) and "--clean" in (result.exception.hint or "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="process groups")

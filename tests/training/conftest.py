@@ -9,7 +9,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from lorair_cli.data.clean import CleanPhotos
-from lorair_cli.training.recipe import Recipe, read_recipe
+from lorair_cli.training.recipe import Recipe
+from lorair_cli.training.recipe_file import read_recipe
 
 STAGE = """
 [{name}]

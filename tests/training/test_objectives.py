@@ -157,3 +157,21 @@ def test_only_the_chosen_experts_learn(accelerator):
     RestorationObjective(net, Guide(), N, 1, EPSILON).backward(batch(photos=5), accelerator)
     gradient = net.intro.expert_b.grad
     assert [bool(gradient[i].abs().max() > 0) for i in range(N)] == [True, True, False]
+
+
+@pytest.mark.parametrize("learns_strength", [True, False])
+def test_a_strength_that_is_not_known_is_certain_and_teaches_the_label_alone(accelerator, learns_strength):
+    trainee = RouterTrainee(router()).eval()
+    samples = batch(photos=3)._replace(strength=torch.tensor([-1.0, -1.0, -1.0]))
+    loss = RouterObjective(trainee, learns_strength).backward(samples, accelerator)
+    with torch.no_grad():
+        logits, _ = trainee(to_unit(samples.views))
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, samples.label))
+
+
+def test_the_papers_router_does_not_learn_the_strength(accelerator):
+    trainee = RouterTrainee(router())
+    RouterObjective(trainee, learns_strength=False).backward(batch(), accelerator)
+    assert (
+        float(trainee.strength.weight.grad.abs().max()) == 0 and float(trainee.router.head.weight.grad.abs().max()) > 0
+    )
