@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorair_cli.errors import UsageError
-from lorair_cli.imaging.files import printable
-
-READABLE = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"})
-"""Suffixes that a folder is searched for; a file named on the command line is read whatever its suffix."""
+from lorair_cli.imaging.files import READABLE, printable
 
 STDIN = "-"
 """The word for a photo on standard input; a file of that name is ``./-``."""
