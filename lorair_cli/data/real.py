@@ -49,20 +49,27 @@ class RealPairs:
         sampling: how to cut; nothing is ever shrunk, because that would change the degradation.
         view: side of the router's views in pixels.
         view_mode: how the router looks.
+        cache: folder of decoded copies; see ``CleanPhotos``.
     """
 
     def __init__(
-        self, located: Sequence[LocatedSet], setting: Setting, sampling: Sampling, view: int, view_mode: ViewMode
+        self,
+        located: Sequence[LocatedSet],
+        setting: Setting,
+        sampling: Sampling,
+        view: int,
+        view_mode: ViewMode,
+        cache: Path | None = None,
     ) -> None:
         self.sampling = replace(sampling, smallest_scale=1.0)
         self.view, self.view_mode = view, view_mode
         rows = [
             (setting.index(one.set.degradation), one.set.sigmas, lq, gt) for one in located for _, lq, gt in one.pairs
         ]
-        self.inputs = CleanPhotos(tuple(lq for _, _, lq, _ in rows), DECODED_BYTES // 2)
+        self.inputs = CleanPhotos(tuple(lq for _, _, lq, _ in rows), DECODED_BYTES // 2, cache)
         # Many inputs share a truth in some sets: decoded and kept once.
         shared = {path: i for i, path in enumerate(dict.fromkeys(gt for *_, gt in rows))}
-        self.truths = CleanPhotos(tuple(shared), DECODED_BYTES // 2)
+        self.truths = CleanPhotos(tuple(shared), DECODED_BYTES // 2, cache)
         self.truth_of = [shared[gt] for *_, gt in rows]
         self.sigmas = [sigmas for _, sigmas, _, _ in rows]
         self.of_label = {label: [i for i, row in enumerate(rows) if row[0] == label] for label in {r[0] for r in rows}}
