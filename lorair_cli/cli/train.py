@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lorair_cli.cli.console import data, talk
+from lorair_cli.cli.console import data, only_if, talk
 from lorair_cli.cli.options import ScaleOption, SettingOption
 from lorair_cli.cli.progress import training_progress
 from lorair_cli.errors import UsageError
@@ -18,12 +18,16 @@ from lorair_cli.settings import DEFAULT_SETTING, get_setting
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from lorair_cli.data.catalogue import LocatedSet
+    from lorair_cli.data.clean import CleanPhotos
     from lorair_cli.training.recipe import Recipe, Stage
 
 STOPPED = 130
 """Exit code of a run that Ctrl-C or SIGTERM ended, so that what a script does next is not done."""
 MOST_WORKERS = 16
-OPTION_NAMES = {"changes": "--set"}
+SHORT: dict[str, Literal["bf16", "fp16", "no"]] = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+"""What a recipe calls the precisions."""
+OPTION_NAMES = {"changes": "--set", "pairs": "--data"}
 """Options that are called otherwise than their parameter."""
 
 
@@ -32,6 +36,10 @@ def train(
     clean: Annotated[
         list[Path] | None,
         typer.Option("--clean", help="Folder of clean photos to learn from; may be given several times."),
+    ] = None,
+    pairs: Annotated[
+        list[Path] | None,
+        typer.Option("--data", help="Folder with training sets of the setting; beside --clean, or instead of it."),
     ] = None,
     setting: SettingOption = DEFAULT_SETTING,
     scale: ScaleOption = "compact",
@@ -67,8 +75,15 @@ def train(
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes that make samples; half the cores if not given.")
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache", help="Folder to keep decoded photos in: decoding then costs once, disk space for good."
+        ),
+    ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="auto, float32 or bfloat16. auto takes bfloat16 where it is fast.")
+        str,
+        typer.Option("--precision", help="auto, float32, bfloat16 or float16. auto takes bfloat16 where it is fast."),
     ] = "auto",
     data_note: Annotated[
         str | None,
@@ -83,43 +98,59 @@ def train(
     Stops in time or on Ctrl-C with everything saved; the same command goes on from there.
     """
     from lorair_cli.data.clean import CleanPhotos
+    from lorair_cli.data.real import find_sets
     from lorair_cli.training.run import TrainingRun
 
     if print_recipe:
         _print_recipe(setting, scale, recipe, changes or [])
         return
     stages = _stages(stage)
-    if not clean:
-        raise UsageError("nothing to learn from", "name a folder of clean photos with --clean")
-    photos = CleanPhotos.find(clean)
+    chosen = get_setting(setting)
+    if not clean and not pairs:
+        raise UsageError("nothing to learn from", "name a folder of clean photos with --clean, or pairs with --data")
     resolved, accelerator = _resolve(scale, recipe, changes or [], precision)
-    folder = out or Path("runs") / f"{setting}-{scale}"
-    run = TrainingRun(
-        setting=get_setting(setting),
-        recipe=resolved,
-        clean=photos,
-        valid=CleanPhotos.find(valid) if valid else None,
-        folder=folder,
-        minutes=minutes,
-        data_note=data_note or f"{len(photos)} photos, {', '.join(path.resolve().name for path in clean)}",
-        command=_as_typed(ctx),
-        workers=_default_workers() if workers is None else workers,
-        start_from=start_from,
-        licence=licence,
-    )
-    talk.print(
-        f"{len(photos)} clean photos, device {accelerator.device.type}, precision {resolved.precision}, folder {folder}"
-    )
-    with training_progress(talk) as reporter:
-        result = run.run(stages, accelerator, reporter)
-    if result is None:
-        talk.print("Stopped. Run the same command again to go on.")
-        raise typer.Exit(STOPPED)
-    data.print(str(result))
-    if stages[-1] == "router":
-        talk.print(f"Next: lorair classify photo.jpg --weights {result}, or the same command with --stage pretrain.")
-    else:
-        talk.print(f"Next: lorair restore photo.jpg --weights {result}")
+    with only_if(accelerator.is_main_process):
+        photos, sets = replace(CleanPhotos.find(clean), cache=cache) if clean else None, find_sets(pairs or [], chosen)
+        folder = out or Path("runs") / f"{setting}-{scale}"
+        run = TrainingRun(
+            setting=chosen,
+            recipe=resolved,
+            clean=photos,
+            valid=CleanPhotos.find(valid) if valid else None,
+            folder=folder,
+            minutes=minutes,
+            data_note=data_note or _what_is_learnt_from(photos, clean or [], sets),
+            real=sets,
+            cache=cache,
+            command=_as_typed(ctx),
+            workers=_default_workers() if workers is None else workers,
+            start_from=start_from,
+            licence=licence,
+        )
+        _tell_data(photos, sets)
+        processes = f"{accelerator.num_processes} processes, " if accelerator.num_processes > 1 else ""
+        talk.print(f"{processes}device {accelerator.device.type}, precision {resolved.precision}, folder {folder}")
+        with training_progress(talk) as reporter:
+            result = run.run(stages, accelerator, reporter)
+        if result is None:
+            talk.print("Stopped. Run the same command again to go on.")
+            raise typer.Exit(STOPPED)
+        data.print(str(result))
+        if stages[-1] == "router":
+            talk.print(
+                f"Next: lorair classify photo.jpg --weights {result}, or the same command with --stage pretrain."
+            )
+        else:
+            talk.print(f"Next: lorair restore photo.jpg --weights {result}")
+
+
+def _tell_data(photos: CleanPhotos | None, sets: list[LocatedSet]) -> None:
+    if photos is not None:
+        talk.print(f"{len(photos)} clean photos")
+    for one in sets:
+        left = len(one.without_truth) + len(one.without_input) + len(one.leaked)
+        more = f", {left} files left out: `lorair data check` names them" if left else ""
+        talk.print(f"{one.set.name}: {len(one.pairs)} pairs of {one.set.degradation}{more}")
 
 
 def _stages(stage: str) -> tuple[Stage, ...]:
@@ -149,13 +180,20 @@ def _resolve(scale: str, file: Path | None, changes: list[str], precision: str) 
     from lorair_cli.restoration.device import choose_device, choose_precision
     from lorair_cli.training.recipe_file import load_recipe
 
-    if precision not in ("auto", "float32", "bfloat16"):
-        raise UsageError(f"training knows no precision {precision!r}", "choose from auto, float32, bfloat16")
-    recipe = load_recipe(scale, file, changes)
+    recipe, device = load_recipe(scale, file, changes), choose_device("auto")
+    if precision == "auto" and recipe.precision == "fp16":
+        precision = "float16"
     if precision != "auto" or recipe.precision == "bf16":
-        chosen = choose_precision(precision, choose_device("auto"))
-        recipe = replace(recipe, precision="bf16" if chosen == "bfloat16" else "no")
+        chosen = choose_precision(precision, device)
+        recipe = replace(recipe, precision=SHORT[chosen])
     return recipe, Accelerator(mixed_precision=recipe.precision)
+
+
+def _what_is_learnt_from(photos: CleanPhotos | None, folders: list[Path], sets: list[LocatedSet]) -> str:
+    parts = [f"{len(one.pairs)} pairs of {one.set.name}" for one in sets]
+    if photos is not None:
+        parts.insert(0, f"{len(photos)} photos, {', '.join(path.resolve().name for path in folders)}")
+    return "; ".join(parts)
 
 
 def _default_workers() -> int:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from lorair_cli.data.contact_sheet import sample_photos
+from lorair_cli.data.pairing import PairedFiles, find_path, first_names, pair_by_name, pair_by_position, picture_files
 from lorair_cli.data.pairs import quantised
 from lorair_cli.data.synthesis import degrade
 from lorair_cli.errors import ImageError, UsageError
 from lorair_cli.evaluation.metrics import Bytes
-from lorair_cli.data.pairing import PairedFiles, find_path, first_names, pair_by_name, pair_by_position, picture_files
 from lorair_cli.evaluation.protocols import PROTOCOLS
 from lorair_cli.evaluation.registry import Benchmark, Layout, Registry
 from lorair_cli.imaging.arrays import to_eight_bits, to_float

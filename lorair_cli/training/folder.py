@@ -30,6 +30,10 @@ class RunFolder:
         """The checkpoint that a stage ends with."""
         return self.path / f"{stage}.safetensors"
 
+    def best(self, stage: Stage) -> Path:
+        """The checkpoint of the best validation of a stage."""
+        return self.path / f"{stage}-best.safetensors"
+
     def state(self, stage: Stage) -> Path:
         """What a stage resumes from; gone when the result is there."""
         return self.path / f"{stage}.state"

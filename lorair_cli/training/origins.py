@@ -50,7 +50,8 @@ class Origins:
         Raises:
             TrainingError: there is none yet, it is of another setting or recipe, or nothing of the start fits.
         """
-        config = RouterConfig(self.recipe.encoder, len(self.setting.degradations), self.recipe.view_mode)
+        recipe = self.recipe
+        config = RouterConfig(recipe.encoder, len(self.setting.degradations), recipe.view_mode, recipe.high_resolution)
         if stage == "router":
             router = Router(config)
             if isinstance(config.encoder, ClipEncoderConfig):
@@ -84,7 +85,8 @@ class Origins:
             if self.start is not None:
                 self._overlay(network, self.start.network, reporter, stage)
         else:
-            network = RestorationNetwork(replace(self.recipe.network, experts=len(self.setting.degradations)))
+            experts = len(self.setting.degradations) if self.recipe.experts else 0
+            network = RestorationNetwork(replace(self.recipe.network, experts=experts))
             self._begin_stage_2(network, reporter)
         return network.to(memory_format=torch.channels_last)
 

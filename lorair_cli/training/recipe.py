@@ -31,6 +31,8 @@ class StageRecipe:
     warmup: int = 200
     """Steps over which the learning rate rises from zero."""
     betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    """AdamW's: a weight whose gradients are far below it stands still."""
     weight_decay: float = 0.0
     clip: float = 0.0
     """Largest gradient norm; 0 does not clip."""
@@ -38,19 +40,35 @@ class StageRecipe:
     """Added to the mean squared error inside the PSNR loss's logarithm."""
     trains: Literal["all", "experts"] = "all"
     """What stage 2 updates: the experts alone (the paper) or every parameter (the authors' released recipe)."""
+    accumulate: int = 1
+    """Passes that a process's photos are spread over, for want of memory; batch statistics are each pass's own."""
+    ema: float = 0.0
+    """Share that a moving average of the weights keeps at each step, such as 0.999; it is then what is validated and
+    written. 0 has none."""
+    compile: bool = False
+    """Let torch.compile work on the network: minutes at the start, faster steps on a GPU."""
     per_degradation: bool = False
     """``photos`` counts for each degradation of the setting, as the paper's 64 for the router do."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train: ``ValueError`` names the field."""
-        for name, least in (("steps", 1), ("photos", 1), ("warmup", 0), ("weight_decay", 0), ("clip", 0)):
+        for name, least in (
+            ("steps", 1),
+            ("photos", 1),
+            ("accumulate", 1),
+            ("warmup", 0),
+            ("weight_decay", 0),
+            ("clip", 0),
+        ):
             if not least <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} {getattr(self, name)} is not {least} or more")
-        for name in ("share", "learning_rate", "final_learning_rate", "loss_epsilon"):
+        for name in ("share", "learning_rate", "final_learning_rate", "loss_epsilon", "epsilon"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} {getattr(self, name)} is not above 0")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas {self.betas} are not in 0 to 1")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema {self.ema} is not in 0 to 1")
 
     def photos_per_step(self, degradations: int) -> int:
         """Photos that a step takes in a setting of so many degradations."""
@@ -69,11 +87,15 @@ class Recipe:
     pretrain: StageRecipe
     finetune: StageRecipe
     top_k: int = 1
-    precision: Literal["bf16", "no"] = "bf16"
+    precision: Literal["bf16", "fp16", "no"] = "bf16"
     """Autocast type; master weights are always float32."""
     seed: int = 0
     view_mode: ViewMode = "native"
     """How the router looks at a photo; see ``RouterConfig``."""
+    high_resolution: bool = True
+    """Whether the router sees local views; see ``RouterConfig``."""
+    experts: bool = True
+    """Whether stage 2 adds experts. Without them (table 10) it goes on with every weight of stage 1."""
     learns_strength: bool = True
     """The router also learns how strong a degradation is, and to be unsure of mild ones. The paper's does neither."""
 
@@ -88,6 +110,8 @@ class Recipe:
             )
         if not all(stage.sampling.patches for stage in (self.pretrain, self.finetune)):
             raise ValueError("pretrain and finetune need patches: sampling.patches is 0")
+        if not self.experts and self.finetune.trains == "experts":
+            raise ValueError('finetune.trains must be "all" where experts is false')
         if self.top_k < 1 or self.seed < 0:
             raise ValueError(f"top_k {self.top_k} must be at least 1, seed {self.seed} at least 0")
 

@@ -14,7 +14,7 @@ from accelerate.state import AcceleratorState
 from typer.testing import CliRunner
 
 from lorair_cli.cli.train import STOPPED, train
-from lorair_cli.errors import TrainingError, UsageError, WeightsError
+from lorair_cli.errors import DeviceError, TrainingError, UsageError, WeightsError
 from lorair_cli.training.recipe_file import load_recipe, read_recipe
 from lorair_cli.weights.checkpoint import read_info
 
@@ -85,7 +85,7 @@ def test_a_folder_of_photos_becomes_a_checkpoint_and_a_next_step(given):
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{out / 'finetune.safetensors'}\n"
     assert f"Next: lorair restore photo.jpg --weights {out / 'finetune.safetensors'}" in result.stderr
-    assert "2 clean photos, device" in result.stderr and "precision no" in result.stderr
+    assert "2 clean photos\n" in result.stderr and "precision no" in result.stderr
     for stage in ("router", "pretrain", "finetune"):
         assert f"{stage}: wrote" in result.stderr
     info = read_info(out / "finetune.safetensors")
@@ -140,7 +140,10 @@ def test_a_run_that_starts_from_a_checkpoint_says_how_much_it_takes(given, tmp_p
         (["--stage", "second"], UsageError, "no stage 'second'"),
         (["--scale", "paper"], UsageError, "scale compact, not paper"),
         (["--setting", "7task"], UsageError, "no setting '7task'"),
-        (["--precision", "float16"], UsageError, "no precision 'float16'"),
+        (["--precision", "float8"], UsageError, "no precision 'float8'"),
+        (["--precision", "float16"], DeviceError, "float16 is slow and inexact on the CPU"),
+        (["--set", "router.photos=3", "--set", "router.accumulate=2"], UsageError, "3 photos a step cannot be shared"),
+        (["--data", "nowhere"], TrainingError, "nowhere: no such folder"),
         (["--recipe", "nowhere.toml"], UsageError, "nowhere.toml: no such recipe"),
         (["--clean", "nowhere"], TrainingError, "nowhere: no such folder"),
         (["--valid", "nowhere"], TrainingError, "nowhere: no such folder"),
