@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -88,7 +89,7 @@ class StageRun:
         if state.load():
             reporter.line(f"{self.stage}: resumed at step {clock.step}, {duration(clock.seconds)} in")
         if self.recipe.compile:
-            self.objective.module = torch.compile(module)
+            self.objective.module = cast(nn.Module, torch.compile(module))
         try:
             with team.shared_statistics(module):
                 finished = self._loop(state, trainable, arithmetic, team, reporter)

@@ -107,7 +107,7 @@ class RouterObjective:
             logits, strength = self.module(seen)
         known = (batch.strength >= 0) & self.learns_strength
         certainty = torch.where(known, batch.strength, torch.ones_like(batch.strength))
-        loss = F.cross_entropy(logits.float(), faded_target(batch.label, certainty, logits.shape[-1]))
+        loss: Tensor = F.cross_entropy(logits.float(), faded_target(batch.label, certainty, logits.shape[-1]))
         # The mean is over all photos, so that a share of a batch weighs as its number of photos.
         loss = loss + 2 * ((strength.float() - batch.strength).square() * known).mean()
         arithmetic.backward(loss)

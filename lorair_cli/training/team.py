@@ -116,4 +116,5 @@ def _normalised(norm: _BatchNorm, alone: Any, processes: int, x: Tensor) -> Tens
     y = centred * (variance + norm.eps).rsqrt().view(shape)
     if norm.affine:
         y = y * norm.weight.view(shape) + norm.bias.view(shape)
-    return y.to(x.dtype)
+    result: Tensor = y.to(x.dtype)
+    return result

@@ -6,11 +6,11 @@ import sys
 import time
 
 import cv2
-import huggingface_hub
 import pytest
 import skimage.data
 import typer
 from accelerate.state import AcceleratorState
+from huggingface_hub import constants
 from typer.testing import CliRunner
 
 from lorair_cli.cli.train import STOPPED, train
@@ -159,8 +159,8 @@ def test_wrong_usage_is_one_line(given, more, kind, said):
 
 def test_paper_scale_without_a_network_is_one_line(given, tmp_path, monkeypatch):
     arguments, _ = given
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     tiny = [f"encoder.{k}" for k in ("view=28", "width=64", "layers=1", "features=768")]
     sets = [word for change in tiny for word in ("--set", change)]
     result = run(["--clean", arguments[1], "--out", str(tmp_path / "p"), "--workers", "0"], "--scale", "paper", *sets)
