@@ -186,7 +186,19 @@ def _resolve(scale: str, file: Path | None, changes: list[str], precision: str) 
     if precision != "auto" or recipe.precision == "bf16":
         chosen = choose_precision(precision, device)
         recipe = replace(recipe, precision=SHORT[chosen])
-    return recipe, Accelerator(mixed_precision=recipe.precision)
+    # Without being told, Accelerate looks for other processes on a GPU only.
+    try:
+        accelerator = Accelerator(mixed_precision=recipe.precision, cpu=device.type == "cpu")
+    except ValueError as error:  # variables of a launcher that is not there
+        reason = " ".join(str(error).split())
+        raise UsageError(f"the processes of this run cannot find each other: {reason}", "unset WORLD_SIZE") from error
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != started:  # each would train alone, all in one folder
+        raise UsageError(
+            f"{started} processes were started, but Accelerate makes a team of {accelerator.num_processes}",
+            "start them with `accelerate launch` or torchrun",
+        )
+    return recipe, accelerator
 
 
 def _what_is_learnt_from(photos: CleanPhotos | None, folders: list[Path], sets: list[LocatedSet]) -> str:

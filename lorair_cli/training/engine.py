@@ -163,15 +163,16 @@ class StageRun:
         team: Team,
     ) -> float:
         """One update; the loss. Weights change only by finite gradients, so that no state is ever spoiled."""
-        loss = 0.0
-        if not isinstance(batch, TrainingError):
-            photos = len(batch.label) // arithmetic.parts
-            for part in range(arithmetic.parts):
-                own = Sample(*(field[part * photos : (part + 1) * photos] for field in batch))
-                loss += float(self.objective.backward(own, arithmetic)) / arithmetic.parts
-        loss, failed = team.combine(trainable, loss, isinstance(batch, TrainingError))
+        failed = team.any(isinstance(batch, TrainingError), arithmetic.device)
+        if isinstance(batch, TrainingError):
+            raise batch
         if failed:
-            raise batch if isinstance(batch, TrainingError) else TrainingError("another process could not go on")
+            raise TrainingError(f"{self.stage}: another process could not go on", "it says why")
+        loss, photos = 0.0, len(batch.label) // arithmetic.parts
+        for part in range(arithmetic.parts):
+            own = Sample(*(field[part * photos : (part + 1) * photos] for field in batch))
+            loss += float(self.objective.backward(own, arithmetic)) / arithmetic.parts
+        loss = team.combine(trainable, loss)
         arithmetic.scaler.unscale_(state.optimizer)
         norm = float(nn.utils.clip_grad_norm_(trainable, self.recipe.clip or math.inf))
         if not math.isfinite(loss) or not (math.isfinite(norm) or arithmetic.forgives()):

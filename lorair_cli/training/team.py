@@ -31,21 +31,28 @@ class Team:
         """Whether this process writes files and talks."""
         return self.rank == 0
 
-    def combine(self, trained: Sequence[nn.Parameter], loss: float, failed: bool) -> tuple[float, bool]:
+    def any(self, failed: bool, device: torch.device) -> bool:
+        """Whether any process failed: asked before a step, so that the others do not wait for it within."""
+        if self.size == 1:
+            return failed
+        said = torch.tensor([float(failed)], device=device)
+        dist.all_reduce(said, dist.ReduceOp.MAX)
+        return bool(said[0] > 0)
+
+    def combine(self, trained: Sequence[nn.Parameter], loss: float) -> float:
         """Replace each gradient by its mean over the processes.
 
         Args:
             trained: parameters that have, or could have, a gradient; the same everywhere.
             loss: of this process's share.
-            failed: it has none, and takes part only so that the others do not wait for ever.
 
         Returns:
-            The mean loss, and whether any process failed.
+            The mean loss.
         """
         if self.size == 1:
-            return loss, failed
+            return loss
         parts = [p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in trained]
-        together = torch.cat([*parts, trained[0].new_tensor([0.0 if failed else loss, float(failed)])])
+        together = torch.cat([*parts, trained[0].new_tensor([loss])])
         dist.all_reduce(together)
         start = 0
         for parameter in trained:
@@ -53,7 +60,7 @@ class Team:
             # The memory layout of the weights: the optimizer's fused pass wants both alike.
             parameter.grad = torch.empty_like(parameter).copy_(mean)
             start += parameter.numel()
-        return float(together[-2]) / self.size, bool(together[-1] > 0)
+        return float(together[-1]) / self.size
 
     def agree(self, stop: bool, seconds: float, device: torch.device) -> tuple[bool, float]:
         """Whether any process was asked to stop, and the longest time: all must end at the same step."""
