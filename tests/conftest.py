@@ -1,4 +1,5 @@
-"""A tiny checkpoint that changes photos visibly and in a known way, for tests of everything above the model."""
+"""A tiny checkpoint that changes photos visibly and in a known way, for tests of everything above the model, and a
+recipe so small that a stage of training is over in a second."""
 
 from pathlib import Path
 
@@ -10,6 +11,52 @@ from lorair_cli.model.network import RestorationNetwork
 from lorair_cli.model.router import Router
 from lorair_cli.settings import get_setting
 from lorair_cli.weights.checkpoint import Checkpoint, CheckpointInfo, save_checkpoint
+
+STAGE = """
+[{name}]
+steps = 5
+photos = 3
+share = {share}
+learning_rate = 1e-2
+final_learning_rate = 1e-3
+warmup = 2
+weight_decay = 1e-3
+clip = 1.0
+trains = "{trains}"
+[{name}.sampling]
+photo_sides = [36, 48]
+patches = {patches}
+patch = 32
+local_views = 2
+"""
+TINY = """
+scale = "compact"
+precision = "no"
+seed = 3
+[network]
+width = 8
+encoder_blocks = [1, 1]
+middle_blocks = 1
+decoder_blocks = [1, 1]
+stem = 2
+prior_channels = 8
+modulator_channels = 8
+rank = 2
+[encoder]
+kind = "compact"
+view = 32
+stem = 4
+widths = [8, 8]
+blocks = [1, 1]
+features = 16
+""" + "".join(
+    STAGE.format(name=name, share=share, patches=patches, trains=trains)
+    for name, share, patches, trains in (
+        ("router", 0.1, 0, "all"),
+        ("pretrain", 0.6, 2, "all"),
+        ("finetune", 0.3, 2, "experts"),
+    )
+)
 
 
 def tiny_checkpoint(setting: str = "3task", top_k: int = 1) -> Checkpoint:
@@ -54,4 +101,11 @@ def checkpoint() -> Checkpoint:
 def weights_file(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_checkpoint(path, checkpoint)
+    return path
+
+
+@pytest.fixture(scope="session")
+def recipe_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(TINY, encoding="utf-8")
     return path

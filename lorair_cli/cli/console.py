@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +17,16 @@ data = Console(highlight=False, soft_wrap=True, markup=False)
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 """stderr: progress, notes, errors."""
+
+
+@contextmanager
+def only_if(speaks: bool) -> Iterator[None]:
+    """Of several processes that do the same, one speaks for all. An error that ends the block is said by each."""
+    data.quiet = talk.quiet = not speaks
+    try:
+        yield
+    finally:
+        data.quiet = talk.quiet = False
 
 
 def print_json(value: dict[str, Any]) -> None:

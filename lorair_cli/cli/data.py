@@ -6,15 +6,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import Progress
 
-from lorair_cli.cli.console import data, talk
+from lorair_cli.cli.console import data, print_json, talk
+from lorair_cli.cli.options import SettingOption
+from lorair_cli.errors import TrainingError, UsageError
+from lorair_cli.settings import DEFAULT_SETTING, SETTINGS, get_setting
 
-app = typer.Typer(help="Look at training data.", no_args_is_help=True)
+FAILED = 1
+"""Exit code of a check that found something wrong."""
+
+app = typer.Typer(help="Look at training data, check it, make it.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """Look at training data."""  # a group of its own, even while it holds one command
+    """Look at training data, check it, make it."""
 
 
 @app.command("preview")
@@ -55,3 +62,114 @@ def preview(
     write_photo(Photo(sheet), output)
     data.print(str(output))
     talk.print(f"{len(named)} photos under each degradation, {sheet.shape[1]} x {sheet.shape[0]} pixels")
+
+
+@app.command("list")
+def list_sets(
+    setting: Annotated[str | None, typer.Option("--setting", help="Only this setting; all five if not given.")] = None,
+) -> None:
+    """List the training sets of the five settings: how they lie, how many pairs, where to get them."""
+    from lorair_cli.data.catalogue import load_catalogue
+
+    catalogue = load_catalogue()
+    for name in SETTINGS if setting is None else [get_setting(setting).name]:
+        data.print(f"{name} ({SETTINGS[name].paper})")
+        for one in catalogue.of_setting(name):
+            count = f"{one.pairs:,} pairs ({one.evidence})" if one.pairs else "count not known"
+            data.print(f"  {one.name}: {one.degradation}, {count}")
+            data.print(f"    input   {one.input[0]}/{one.files}")
+            data.print(f"    truth   {one.target[0] if one.target else 'the same; noise is added while training'}")
+            if one.note:
+                data.print(f"    note    {one.note}")
+        for key in dict.fromkeys(one.obtain for one in catalogue.of_setting(name)):
+            data.print(f"  get it from {catalogue.sources[key]}")
+
+
+@app.command("check")
+def check(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds training sets; what --data takes.")],
+    setting: Annotated[str | None, typer.Option("--setting", help="Only this setting; all five if not given.")] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option("--test", help="Folder of test data that training must not contain; FOLDER itself if not given."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per training set on stdout.")] = False,
+) -> None:
+    """Read all training sets in a folder: counts, files without a partner, broken files, test pictures among them.
+
+    Exit code 0 if all is as it should be, 1 if anything is not.
+    """
+    from lorair_cli.data.catalogue import load_catalogue, locate_set
+    from lorair_cli.data.checking import check_sets
+
+    names = list(SETTINGS) if setting is None else [get_setting(setting).name]
+    for given in [folder] if test is None else [folder, test]:
+        if not given.is_dir():
+            raise UsageError(f"{given} is no folder")
+    found = [locate_set(one, folder) for name in names for one in load_catalogue().of_setting(name)]
+    located = [one for one in found if one is not None]
+    if not located:
+        raise TrainingError(f"{folder}: holds no training set", "`lorair data list` shows how they lie")
+    forbidden = _pictures(test) if test is not None else _benchmarks(folder)
+    total = len(set(forbidden)) + sum(len({p for _, *both in one.pairs for p in both}) for one in located)
+    with Progress(console=talk, disable=not talk.is_terminal) as bars:
+        bar = bars.add_task("reading", total=total)
+        reports = check_sets(located, forbidden, lambda: bars.advance(bar))
+    for report in reports:
+        one, problems = report.located, report.problems
+        if as_json:
+            print_json({"set": one.set.name, "pairs": len(one.pairs), "expected": one.set.pairs, "problems": problems})
+            continue
+        data.print(f"{one.set.name}: {len(one.pairs)} pairs{'' if problems else ', all well'}")
+        for problem in problems:
+            data.print(f"  {problem}")
+    talk.print(f"compared with {len(forbidden)} test pictures")
+    if any(report.problems for report in reports):
+        raise typer.Exit(FAILED)
+
+
+@app.command("degrade")
+def degrade(
+    clean: Annotated[list[Path], typer.Argument(help="Folders of clean photos.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write the training sets into.")],
+    setting: SettingOption = DEFAULT_SETTING,
+    copies: Annotated[int, typer.Option("--copies", min=1, help="Pairs of each photo and degradation.")] = 1,
+    strength: Annotated[
+        float | None, typer.Option("--strength", min=0, max=1, help="0 mild to 1 heavy; drawn if not given.")
+    ] = None,
+    side: Annotated[
+        int | None, typer.Option("--side", min=32, help="Take the middle square of this side; whole if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed is another draw.")] = 0,
+) -> None:
+    """Write paired training sets made from clean photos, laid out as the setting's own sets.
+
+    What is there already is not made again.
+    """
+    from lorair_cli.data.clean import CleanPhotos
+    from lorair_cli.data.degrading import Degrading, write_pairs
+
+    chosen, photos = get_setting(setting), CleanPhotos.find(clean)
+    with Progress(console=talk, disable=not talk.is_terminal) as bars:
+        bar = bars.add_task("degrading", total=len(photos) * copies * len(chosen.degradations))
+        options = Degrading(copies, strength, side, seed)
+        written = write_pairs(photos, chosen, output, options, lambda: bars.advance(bar))
+    for name, count in written.items():
+        talk.print(f"{name}: {count} pairs")
+    data.print(str(output))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    from lorair_cli.imaging.decode import READABLE
+
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in READABLE and path.is_file())
+
+
+def _benchmarks(folder: Path) -> list[Path]:
+    """The pictures of all benchmarks that lie in ``folder``, where the registry of `bench` expects them."""
+    from lorair_cli.data.pairing import find_path
+    from lorair_cli.evaluation.registry import load_registry
+
+    places = {place for b in load_registry().benchmark for place in (*b.layout.input, *b.layout.target)}
+    found = (find_path(folder, place) for place in sorted(places))
+    return [path for place in found if place is not None and place.is_dir() for path in _pictures(place)]

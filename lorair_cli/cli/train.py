@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lorair_cli.cli.console import data, talk
+from lorair_cli.cli.console import data, only_if, talk
 from lorair_cli.cli.options import ScaleOption, SettingOption
 from lorair_cli.cli.progress import training_progress
 from lorair_cli.errors import UsageError
@@ -18,18 +18,29 @@ from lorair_cli.settings import DEFAULT_SETTING, get_setting
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from lorair_cli.data.catalogue import LocatedSet
+    from lorair_cli.data.clean import CleanPhotos
     from lorair_cli.training.recipe import Recipe, Stage
 
 STOPPED = 130
 """Exit code of a run that Ctrl-C or SIGTERM ended, so that what a script does next is not done."""
 MOST_WORKERS = 16
+SHORT: dict[str, Literal["bf16", "fp16", "no"]] = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+"""What a recipe calls the precisions."""
+OPTION_NAMES = {"changes": "--set", "pairs": "--data"}
+"""Options that are called otherwise than their parameter."""
 
 
 def train(
     ctx: typer.Context,
     clean: Annotated[
-        list[Path], typer.Option("--clean", help="Folder of clean photos to learn from; may be given several times.")
-    ],
+        list[Path] | None,
+        typer.Option("--clean", help="Folder of clean photos to learn from; may be given several times."),
+    ] = None,
+    pairs: Annotated[
+        list[Path] | None,
+        typer.Option("--data", help="Folder with training sets of the setting; beside --clean, or instead of it."),
+    ] = None,
     setting: SettingOption = DEFAULT_SETTING,
     scale: ScaleOption = "compact",
     stage: Annotated[
@@ -50,6 +61,13 @@ def train(
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="A recipe of your own (TOML) in place of the scale's.")
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe; may be given several times."),
+    ] = None,
+    print_recipe: Annotated[
+        bool, typer.Option("--print-recipe", help="Print the recipe with every field spelled out, and do nothing else.")
+    ] = False,
     start_from: Annotated[
         Path | None,
         typer.Option("--start-from", help="A checkpoint (.safetensors) whose weights to begin with, where they fit."),
@@ -57,8 +75,15 @@ def train(
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes that make samples; half the cores if not given.")
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache", help="Folder to keep decoded photos in: decoding then costs once, disk space for good."
+        ),
+    ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="auto, float32 or bfloat16. auto takes bfloat16 where it is fast.")
+        str,
+        typer.Option("--precision", help="auto, float32, bfloat16 or float16. auto takes bfloat16 where it is fast."),
     ] = "auto",
     data_note: Annotated[
         str | None,
@@ -79,38 +104,59 @@ def train(
         lorair restore hazy.png --weights runs/NAME/finetune.safetensors
     """
     from lorair_cli.data.clean import CleanPhotos
+    from lorair_cli.data.real import find_sets
     from lorair_cli.training.run import TrainingRun
 
+    if print_recipe:
+        _print_recipe(setting, scale, recipe, changes or [])
+        return
     stages = _stages(stage)
-    photos = CleanPhotos.find(clean)
-    resolved, accelerator = _resolve(scale, recipe, precision)
-    folder = out or Path("runs") / f"{setting}-{scale}"
-    run = TrainingRun(
-        setting=get_setting(setting),
-        recipe=resolved,
-        clean=photos,
-        valid=CleanPhotos.find(valid) if valid else None,
-        folder=folder,
-        minutes=minutes,
-        data_note=data_note or f"{len(photos)} photos, {', '.join(path.resolve().name for path in clean)}",
-        command=_as_typed(ctx),
-        workers=_default_workers() if workers is None else workers,
-        start_from=start_from,
-        licence=licence,
-    )
-    talk.print(
-        f"{len(photos)} clean photos, device {accelerator.device.type}, precision {resolved.precision}, folder {folder}"
-    )
-    with training_progress(talk) as reporter:
-        result = run.run(stages, accelerator, reporter)
-    if result is None:
-        talk.print("Stopped. Run the same command again to go on.")
-        raise typer.Exit(STOPPED)
-    data.print(str(result))
-    if stages[-1] == "router":
-        talk.print(f"Next: lorair classify photo.jpg --weights {result}, or the same command with --stage pretrain.")
-    else:
-        talk.print(f"Next: lorair restore photo.jpg --weights {result}")
+    chosen = get_setting(setting)
+    if not clean and not pairs:
+        raise UsageError("nothing to learn from", "name a folder of clean photos with --clean, or pairs with --data")
+    resolved, accelerator = _resolve(scale, recipe, changes or [], precision)
+    with only_if(accelerator.is_main_process):
+        photos, sets = replace(CleanPhotos.find(clean), cache=cache) if clean else None, find_sets(pairs or [], chosen)
+        folder = out or Path("runs") / f"{setting}-{scale}"
+        run = TrainingRun(
+            setting=chosen,
+            recipe=resolved,
+            clean=photos,
+            valid=CleanPhotos.find(valid) if valid else None,
+            folder=folder,
+            minutes=minutes,
+            data_note=data_note or _what_is_learnt_from(photos, clean or [], sets),
+            real=sets,
+            cache=cache,
+            command=_as_typed(ctx),
+            workers=_default_workers() if workers is None else workers,
+            start_from=start_from,
+            licence=licence,
+        )
+        _tell_data(photos, sets)
+        processes = f"{accelerator.num_processes} processes, " if accelerator.num_processes > 1 else ""
+        talk.print(f"{processes}device {accelerator.device.type}, precision {resolved.precision}, folder {folder}")
+        with training_progress(talk) as reporter:
+            result = run.run(stages, accelerator, reporter)
+        if result is None:
+            talk.print("Stopped. Run the same command again to go on.")
+            raise typer.Exit(STOPPED)
+        data.print(str(result))
+        if stages[-1] == "router":
+            talk.print(
+                f"Next: lorair classify photo.jpg --weights {result}, or the same command with --stage pretrain."
+            )
+        else:
+            talk.print(f"Next: lorair restore photo.jpg --weights {result}")
+
+
+def _tell_data(photos: CleanPhotos | None, sets: list[LocatedSet]) -> None:
+    if photos is not None:
+        talk.print(f"{len(photos)} clean photos")
+    for one in sets:
+        left = len(one.without_truth) + len(one.without_input) + len(one.leaked)
+        more = f", {left} files left out: `lorair data check` names them" if left else ""
+        talk.print(f"{one.set.name}: {len(one.pairs)} pairs of {one.set.degradation}{more}")
 
 
 def _stages(stage: str) -> tuple[Stage, ...]:
@@ -122,20 +168,50 @@ def _stages(stage: str) -> tuple[Stage, ...]:
     return chosen
 
 
-def _resolve(scale: str, file: Path | None, precision: str) -> tuple[Recipe, Accelerator]:
+def _print_recipe(setting: str, scale: str, file: Path | None, changes: list[str]) -> None:
+    """The resolved recipe on stdout: a file for --recipe. Comments of fields that --set changed are no longer true."""
+    from lorair_cli.training.recipe_file import as_toml, load_recipe, read_comments, recipe_path
+
+    get_setting(setting)  # one recipe serves all settings; what differs is counted per degradation
+    comments = read_comments(recipe_path(scale, file))
+    for change in changes:
+        comments.pop(change.partition("=")[0].strip(), None)
+    data.print(as_toml(load_recipe(scale, file, changes), comments))
+
+
+def _resolve(scale: str, file: Path | None, changes: list[str], precision: str) -> tuple[Recipe, Accelerator]:
     """The recipe with its precision settled, and the accelerator that goes with it."""
     from accelerate import Accelerator
 
     from lorair_cli.restoration.device import choose_device, choose_precision
-    from lorair_cli.training.recipe import load_recipe
+    from lorair_cli.training.recipe_file import load_recipe
 
-    if precision not in ("auto", "float32", "bfloat16"):
-        raise UsageError(f"training knows no precision {precision!r}", "choose from auto, float32, bfloat16")
-    recipe = load_recipe(scale, file)
+    recipe, device = load_recipe(scale, file, changes), choose_device("auto")
+    if precision == "auto" and recipe.precision == "fp16":
+        precision = "float16"
     if precision != "auto" or recipe.precision == "bf16":
-        chosen = choose_precision(precision, choose_device("auto"))
-        recipe = replace(recipe, precision="bf16" if chosen == "bfloat16" else "no")
-    return recipe, Accelerator(mixed_precision=recipe.precision)
+        chosen = choose_precision(precision, device)
+        recipe = replace(recipe, precision=SHORT[chosen])
+    # Without being told, Accelerate looks for other processes on a GPU only.
+    try:
+        accelerator = Accelerator(mixed_precision=recipe.precision, cpu=device.type == "cpu")
+    except ValueError as error:  # variables of a launcher that is not there
+        reason = " ".join(str(error).split())
+        raise UsageError(f"the processes of this run cannot find each other: {reason}", "unset WORLD_SIZE") from error
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != started:  # each would train alone, all in one folder
+        raise UsageError(
+            f"{started} processes were started, but Accelerate makes a team of {accelerator.num_processes}",
+            "start them with `accelerate launch` or torchrun",
+        )
+    return recipe, accelerator
+
+
+def _what_is_learnt_from(photos: CleanPhotos | None, folders: list[Path], sets: list[LocatedSet]) -> str:
+    parts = [f"{len(one.pairs)} pairs of {one.set.name}" for one in sets]
+    if photos is not None:
+        parts.insert(0, f"{len(photos)} photos, {', '.join(path.resolve().name for path in folders)}")
+    return "; ".join(parts)
 
 
 def _default_workers() -> int:
@@ -150,5 +226,8 @@ def _as_typed(ctx: typer.Context) -> str:
         if source is None or source.name != "COMMANDLINE":
             continue
         for one in value if isinstance(value, list | tuple) else [value]:
-            words += [f"--{name.replace('_', '-')}", one.resolve().name if isinstance(one, Path) else str(one)]
+            words += [
+                OPTION_NAMES.get(name, f"--{name.replace('_', '-')}"),
+                one.resolve().name if isinstance(one, Path) else str(one),
+            ]
     return " ".join(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from lorair_cli.errors import ImageError, TrainingError
 from lorair_cli.imaging.arrays import to_eight_bits
 from lorair_cli.imaging.decode import read_photo
+from lorair_cli.imaging.files import atomic_write
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 """Files that are taken for photos. What they hold is seen when they are read."""
@@ -26,6 +28,9 @@ class CleanPhotos:
     paths: tuple[Path, ...]
     memory: int = DECODED_BYTES
     """Bytes of decoded photos that each process keeps: on two cores, decoding was a quarter of the work of a sample."""
+    cache: Path | None = None
+    """Folder of decoded copies, made as photos are first read and mapped into memory: a crop then reads its own pages
+    alone, and all processes share them. It grows to the decoded size of all photos. None keeps them in ``memory``."""
     _decoded: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -52,25 +57,49 @@ class CleanPhotos:
     def spread(self, most: int) -> CleanPhotos:
         """At most ``most`` of the photos, evenly spread over all of them."""
         count = min(most, len(self))
-        return CleanPhotos(tuple(self.paths[i * len(self) // count] for i in range(count)))
+        return CleanPhotos(tuple(self.paths[i * len(self) // count] for i in range(count)), cache=self.cache)
 
     def read(self, index: int) -> npt.NDArray[np.uint8]:
         """Photo ``index``, upright, as ``(h, w, 3)`` uint8 RGB, transparency dropped; not to be written to.
 
         Raises:
-            TrainingError: one line that names the file: it is damaged, truncated, gone or no photo at all.
+            TrainingError: one line that names the file: it is damaged, truncated, gone or no photo at all; or the cache
+                cannot be written.
         """
+        if self.cache is not None:
+            return self._mapped(self.paths[index], self.cache)
         if (kept := self._decoded.get(index)) is not None:
             return kept
-        try:
-            photo = to_eight_bits(read_photo(self.paths[index]).rgb)
-        except ImageError as error:
-            raise TrainingError(error.message, "repair it or take it out of the folder") from error
+        photo = _decode(self.paths[index])
         # First come, first kept: photos are drawn evenly, so pushing out older ones would gain nothing.
         if sum(p.nbytes for p in self._decoded.values()) + photo.nbytes <= self.memory:
             self._decoded[index] = photo
             photo.flags.writeable = False
         return photo
+
+    def _mapped(self, path: Path, cache: Path) -> npt.NDArray[np.uint8]:
+        """The decoded copy of a photo, which is made if it is not there or the photo has changed since."""
+        try:
+            status = path.stat()
+            said = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+            file = cache / f"{hashlib.blake2b(said.encode(errors='surrogateescape'), digest_size=16).hexdigest()}.npy"
+            if not file.is_file():
+                cache.mkdir(parents=True, exist_ok=True)
+                photo = _decode(path)
+                with atomic_write(file) as out:  # several processes may do so at once
+                    np.save(out, photo)
+            return np.asarray(np.load(file, mmap_mode="r"))
+        except (OSError, ValueError) as error:
+            raise TrainingError(
+                f"{path}: no decoded copy in {cache}: {error}", "empty the cache, or train without it"
+            ) from error
+
+
+def _decode(path: Path) -> npt.NDArray[np.uint8]:
+    try:
+        return to_eight_bits(read_photo(path).rgb)
+    except ImageError as error:
+        raise TrainingError(error.message, "repair it or take it out of the folder") from error
 
 
 def _looks_like_a_photo(path: Path, folder: Path) -> bool:

@@ -20,7 +20,8 @@ from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.synthesis import degrade
 from lorair_cli.errors import TrainingError
 from lorair_cli.imaging.arrays import to_float
-from lorair_cli.imaging.views import mirrored_to, native_views
+from lorair_cli.imaging.views import mirrored_to, native_views, resize_views
+from lorair_cli.model.config import ViewMode
 from lorair_cli.settings import TEN_DEGRADATIONS, Setting
 
 Pixels = npt.NDArray[np.uint8]
@@ -41,8 +42,13 @@ class Sampling:
     """Side of a patch in pixels."""
     local_views: int = 4
     """Windows of native resolution that the router sees in training."""
+    turned: float = 0.25
+    """Share of photos turned by one to three right angles, beside the half that are mirrored. Gravity matters to haze,
+    rain and drops, so turns are rare by default; 0.75 makes all eight attitudes alike."""
     untouched: float = 0.05
     """Share of photos left as they are: a good photo must come out unharmed."""
+    real: float = 0.5
+    """Share of real pairs where there are real and synthetic ones of a degradation."""
     ratios: dict[str, float] = field(default_factory=dict)
     """Weight of a degradation among the others; 1 where not given (the paper draws 1:1)."""
 
@@ -57,8 +63,9 @@ class Sampling:
             raise ValueError(f"photo_sides begin at {low}, below the patch of {self.patch}")
         if not 0 < self.smallest_scale <= 1:
             raise ValueError(f"smallest_scale {self.smallest_scale} is outside 0 to 1")
-        if not 0 <= self.untouched <= 1:
-            raise ValueError(f"untouched {self.untouched} is outside 0 to 1")
+        for name in ("turned", "untouched", "real"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} {getattr(self, name)} is outside 0 to 1")
         for name, weight in self.ratios.items():
             if name not in TEN_DEGRADATIONS:
                 raise ValueError(f"ratios.{name} is not a known degradation")
@@ -74,11 +81,21 @@ class Sample(NamedTuple):
     label: Tensor
     """Index of the degradation in the setting."""
     strength: Tensor
-    """Strength of the degradation in [0, 1]; 0 for an untouched photo."""
+    """Strength of the degradation in [0, 1]; 0 for an untouched photo, -1 for a real pair, which does not tell it."""
     lq: Tensor
     """``(patches, 3, p, p)`` uint8."""
     gt: Tensor
     """``(patches, 3, p, p)`` uint8."""
+    key: Tensor = torch.tensor(-1)
+    """Views with the same key, 0 or more, are the same to the bit; -1 says nothing."""
+
+
+def probabilities(setting: Setting, sampling: Sampling) -> npt.NDArray[np.float64]:
+    """How often each degradation is drawn, summing to 1; ``TrainingError`` if the ratios leave none."""
+    weights = np.array([sampling.ratios.get(name, 1.0) for name in setting.degradations])
+    if not weights.any():
+        raise TrainingError(f"the ratios leave no degradation of setting {setting.name}")
+    return cast("npt.NDArray[np.float64]", weights / weights.sum())
 
 
 class SyntheticPairs(Dataset[Sample]):
@@ -90,65 +107,120 @@ class SyntheticPairs(Dataset[Sample]):
         sampling: how.
         view: side of the router's views in pixels.
         seed: 0 or more; another seed is another stream.
+        view_mode: how the router looks; ``resize`` sees the whole photo, whatever ``sampling.local_views`` says.
 
     Raises:
         TrainingError: the ratios leave the setting without any degradation.
     """
 
-    def __init__(self, clean: CleanPhotos, setting: Setting, sampling: Sampling, view: int, seed: int) -> None:
+    def __init__(
+        self,
+        clean: CleanPhotos,
+        setting: Setting,
+        sampling: Sampling,
+        view: int,
+        seed: int,
+        view_mode: ViewMode = "native",
+    ) -> None:
         self.clean, self.setting, self.sampling, self.view, self.seed = clean, setting, sampling, view, seed
-        weights = np.array([sampling.ratios.get(name, 1.0) for name in setting.degradations])
-        if not weights.any():
-            raise TrainingError(f"the ratios leave no degradation of setting {setting.name}")
-        self.probabilities = weights / weights.sum()
+        self.view_mode = view_mode
+        self.probabilities = probabilities(setting, sampling)
 
     def __getitem__(self, index: int) -> Sample:
         """Sample ``index``; ``TrainingError`` that names the file if its photo cannot be read."""
-        s, rng = self.sampling, np.random.default_rng((self.seed, index))
-        label = int(rng.choice(len(self.probabilities), p=self.probabilities))
-        gt = self._cut(self.clean.read(int(rng.integers(len(self.clean)))), rng)
+        rng = np.random.default_rng((self.seed, index))
+        return self.draw(int(rng.choice(len(self.probabilities), p=self.probabilities)), rng)
+
+    def draw(self, label: int, rng: np.random.Generator) -> Sample:
+        """A sample of one degradation, everything else drawn from ``rng``."""
+        s = self.sampling
+        photo = mirrored_to(self.clean.read(int(rng.integers(len(self.clean)))), s.patch)
+        gt = Cut.draw(photo, s, rng).of(photo)
         strength = 0.0 if rng.uniform() < s.untouched else float(rng.uniform())
         lq = gt
         if strength > 0:
             lq = quantised(degrade(to_float(gt), self.setting.degradations[label], rng, strength))
-        views = native_views(lq, self.view, s.local_views, rng)
-        corners = [
-            (int(rng.integers(gt.shape[0] - s.patch + 1)), int(rng.integers(gt.shape[1] - s.patch + 1)))
-            for _ in range(s.patches)
-        ]
-        return Sample(
-            chw(views),
-            torch.tensor(label),
-            torch.tensor(strength, dtype=torch.float32),
-            self._patches(lq, corners),
-            self._patches(gt, corners),
-        )
+        return as_sample(lq, gt, label, strength, s, self.view_mode, self.view, rng)
 
-    def _cut(self, photo: Pixels, rng: np.random.Generator) -> Pixels:
-        """A randomly shrunk, placed, mirrored and turned part of a clean photo."""
-        low, high = self.sampling.photo_sides
-        photo = mirrored_to(photo, self.sampling.patch)
+
+@dataclass(frozen=True)
+class Cut:
+    """A shrunk, placed, mirrored and turned part of a photo: the same part of an input and of its truth."""
+
+    scale: float
+    """1 does not shrink."""
+    y: int
+    x: int
+    height: int
+    """In pixels after shrinking."""
+    width: int
+    mirrored: bool
+    turns: int
+    """Right angles, 0 to 3."""
+
+    @classmethod
+    def draw(cls, photo: Pixels, sampling: Sampling, rng: np.random.Generator) -> Cut:
+        """A random one of ``photo`` (h, w, 3), which is no smaller than a patch."""
+        low, high = sampling.photo_sides
         h, w = photo.shape[:2]
         height, width = (min(int(rng.integers(low, high + 1)), side) for side in (h, w))
-        smallest = min(max(self.sampling.smallest_scale, height / h, width / w), 1.0)
+        smallest = min(max(sampling.smallest_scale, height / h, width / w), 1.0)
         scale = float(rng.uniform(smallest, 1.0))
         if scale < 1:
-            size = (max(round(w * scale), width), max(round(h * scale), height))
-            photo = cast(Pixels, cv2.resize(photo, size, interpolation=cv2.INTER_AREA))
-        y, x = int(rng.integers(photo.shape[0] - height + 1)), int(rng.integers(photo.shape[1] - width + 1))
-        photo = photo[y : y + height, x : x + width]
-        if rng.uniform() < 0.5:
-            photo = photo[:, ::-1]
-        # Gravity matters to haze, rain and drops, so full turns are rare.
-        if rng.uniform() < 0.25:
-            photo = np.rot90(photo, int(rng.integers(1, 4)))
-        return np.ascontiguousarray(photo)
+            h, w = max(round(h * scale), height), max(round(w * scale), width)
+        y, x = int(rng.integers(h - height + 1)), int(rng.integers(w - width + 1))
+        mirrored = bool(rng.uniform() < 0.5)
+        turns = int(rng.integers(1, 4)) if rng.uniform() < sampling.turned else 0
+        return cls(scale, y, x, height, width, mirrored, turns)
 
-    def _patches(self, photo: Pixels, corners: list[tuple[int, int]]) -> Tensor:
-        p = self.sampling.patch
-        if not corners:
-            return torch.empty(0, 3, p, p, dtype=torch.uint8)
-        return chw(np.stack([photo[y : y + p, x : x + p] for y, x in corners]))
+    def of(self, photo: Pixels) -> Pixels:
+        """The part of ``photo``."""
+        if self.scale < 1:
+            h, w = photo.shape[:2]
+            size = (max(round(w * self.scale), self.width), max(round(h * self.scale), self.height))
+            photo = cast(Pixels, cv2.resize(photo, size, interpolation=cv2.INTER_AREA))
+        photo = photo[self.y : self.y + self.height, self.x : self.x + self.width]
+        if self.mirrored:
+            photo = photo[:, ::-1]
+        return np.ascontiguousarray(np.rot90(photo, self.turns))
+
+
+def as_sample(
+    lq: Pixels,
+    gt: Pixels,
+    label: int,
+    strength: float,
+    sampling: Sampling,
+    view_mode: ViewMode,
+    view: int,
+    rng: np.random.Generator,
+    key: int = -1,
+) -> Sample:
+    """The router's views of ``lq`` and patches of both, cut from the same random places."""
+    views = training_views(lq, view_mode, view, sampling.local_views, rng)
+    corners = [
+        (int(rng.integers(gt.shape[0] - sampling.patch + 1)), int(rng.integers(gt.shape[1] - sampling.patch + 1)))
+        for _ in range(sampling.patches)
+    ]
+    return Sample(
+        chw(views),
+        torch.tensor(label),
+        torch.tensor(strength, dtype=torch.float32),
+        _patches(lq, corners, sampling.patch),
+        _patches(gt, corners, sampling.patch),
+        torch.tensor(key),
+    )
+
+
+def _patches(photo: Pixels, corners: list[tuple[int, int]], side: int) -> Tensor:
+    if not corners:
+        return torch.empty(0, 3, side, side, dtype=torch.uint8)
+    return chw(np.stack([photo[y : y + side, x : x + side] for y, x in corners]))
+
+
+def training_views(lq: Pixels, mode: ViewMode, view: int, local_views: int, rng: np.random.Generator) -> Pixels:
+    """What the router sees of ``lq`` (h, w, 3) in training: ``(1 + M, view, view, 3)``."""
+    return resize_views(lq, view) if mode == "resize" else native_views(lq, view, local_views, rng)
 
 
 def quantised(image: npt.NDArray[np.float32]) -> Pixels:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from lorair_cli.data.contact_sheet import sample_photos
+from lorair_cli.data.pairing import PairedFiles, find_path, first_names, pair_by_name, pair_by_position, picture_files
 from lorair_cli.data.pairs import quantised
 from lorair_cli.data.synthesis import degrade
 from lorair_cli.errors import ImageError, UsageError
 from lorair_cli.evaluation.metrics import Bytes
-from lorair_cli.evaluation.pairing import PairedFiles, first_names, pair_by_name, pair_by_position, picture_files
 from lorair_cli.evaluation.protocols import PROTOCOLS
 from lorair_cli.evaluation.registry import Benchmark, Layout, Registry
 from lorair_cli.imaging.arrays import to_eight_bits, to_float
@@ -95,19 +95,6 @@ def _what(layout: Layout, role: str) -> str:
     if layout.rule == "arrays":
         return f"  ({role})"
     return f"/{'*' if role == 'ground truth' else layout.files}  ({role})"
-
-
-def find_path(root: Path, relative: str) -> Path | None:
-    """``root / relative``, upper and lower case alike; None if it is not there."""
-    path = root
-    for part in relative.split("/"):
-        if not (path / part).exists():
-            same = (p.name for p in path.iterdir() if p.name.casefold() == part.casefold()) if path.is_dir() else ()
-            part = min(same, default="")
-            if not part:
-                return None
-        path = path / part
-    return path
 
 
 def _first(root: Path, places: tuple[str, ...]) -> Path | None:

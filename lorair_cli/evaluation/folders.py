@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lorair_cli.data.pairing import RULES, first_names, pair_by_name, pair_by_position, picture_files
 from lorair_cli.errors import UsageError
 from lorair_cli.evaluation.datasets import Pair, read_bytes
 from lorair_cli.evaluation.measuring import Restored, Subject
-from lorair_cli.evaluation.pairing import RULES, first_names, pair_by_name, pair_by_position, picture_files
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ Rule = Literal[
     "no-truth",
     "builtin",
 ]
-"""How an input finds its ground truth; see :mod:`lorair_cli.evaluation.pairing`."""
+"""How an input finds its ground truth; see :mod:`lorair_cli.data.pairing`."""
 
 
 @dataclass(frozen=True)

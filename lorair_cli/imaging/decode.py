@@ -35,6 +35,11 @@ from lorair_cli.imaging.metadata import read_metadata
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.imaging.planes import read_planes
 
+READABLE = raw.SUFFIXES | {
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
+    *(".avif", ".heic", ".heif", ".hif"),
+}
+"""Suffixes that a folder is searched for; a file named on the command line is read whatever its suffix."""
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "JPEG": JpegImagePlugin.JpegImageFile,

@@ -41,6 +41,9 @@ class NetworkConfig:
     """Low-rank experts in every convolution: 0 in stage 1 and after folding, else the setting's degradations."""
     rank: int = 8
     """Rank r of an expert, per kernel tap; the paper's value for Setting I."""
+    modulator: Literal["dam", "adaln", "none"] = "dam"
+    """What the prior does to every stage. The paper's DAM; the others are for table 10: an adaptive layer
+    normalisation in its place, or nothing."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.encoder_blocks) == len(self.decoder_blocks) <= 8:
@@ -134,6 +137,8 @@ class RouterConfig:
     view_mode: ViewMode = "native"
     """``native``: local views are windows at the photo's own resolution (the paper's text). ``resize``: the photo is
     squashed to twice the view's side and cut into 2x2, as the released weights expect."""
+    high_resolution: bool = True
+    """Whether local views count at all. Without them (table 10) only the downsampled photo is looked at."""
 
     def __post_init__(self) -> None:
         _within(self, 1, 256, "classes")

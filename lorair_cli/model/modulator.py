@@ -1,4 +1,7 @@
-"""Degradation-guided adaptive modulator, DAM (LoRA-IR, section 3.2): the prior gates every stage's channels."""
+"""Degradation-guided adaptive modulator, DAM (LoRA-IR, section 3.2): the prior gates every stage's channels.
+
+Beside it, what table 10 of the paper puts in its place.
+"""
 
 from __future__ import annotations
 
@@ -46,3 +49,43 @@ class Modulator(nn.Module):
         y = self.norm(x)
         out: Tensor = x + y * (gate * self.beta).to(y.dtype)  # a product of two types is slow on a CPU
         return out
+
+
+class AdaptiveNorm(nn.Module):
+    """In the modulator's place: ``x + LN(x) * scale + shift``, both from the prior and zero at the start (AdaLN)."""
+
+    def __init__(self, config: NetworkConfig, channels: int) -> None:
+        super().__init__()
+        self.norm = LayerNorm2d(channels)
+        self.conv1 = ExpertConv2d(config, config.prior_channels, config.modulator_channels)
+        self.conv2 = ExpertConv2d(config, config.modulator_channels, 2 * channels)
+        nn.init.zeros_(self.conv2.weight)
+        if self.conv2.bias is not None:
+            nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor, guide: Tensor, mixture: Tensor | None) -> Tensor:
+        """``x`` ``(b, c, h, w)``, ``guide`` = e_d ``(b, prior, 1, 1)``; returns ``(b, c, h, w)``."""
+        scale, shift = self.conv2(F.gelu(self.conv1(guide, mixture)), mixture).chunk(2, dim=1)
+        y = self.norm(x)
+        out: Tensor = x + y * scale.to(y.dtype) + shift.to(x.dtype)
+        return out
+
+
+class Unmodulated(nn.Module):
+    """In the modulator's place: nothing."""
+
+    def forward(self, x: Tensor, guide: Tensor, mixture: Tensor | None) -> Tensor:
+        """``x`` as it is."""
+        return x
+
+
+def build_modulator(config: NetworkConfig, channels: int) -> nn.Module:
+    """The modulator that a config asks for."""
+    if config.modulator == "none":
+        return Unmodulated()
+    return Modulator(config, channels) if config.modulator == "dam" else AdaptiveNorm(config, channels)
+
+
+def build_prior_mlp(config: NetworkConfig) -> PriorMLP | None:
+    """The part that all modulators share; None where there are none."""
+    return None if config.modulator == "none" else PriorMLP(config)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lorair_cli.model.blocks import NAFBlock
 from lorair_cli.model.config import NetworkConfig
 from lorair_cli.model.experts import ExpertConv2d
-from lorair_cli.model.modulator import Modulator, PriorMLP
+from lorair_cli.model.modulator import build_modulator, build_prior_mlp
 
 
 class GuidedStage(nn.Module):
@@ -23,7 +23,7 @@ class GuidedStage(nn.Module):
 
     def __init__(self, config: NetworkConfig, channels: int, blocks: int) -> None:
         super().__init__()
-        self.modulator = Modulator(config, channels)
+        self.modulator = build_modulator(config, channels)
         self.blocks = nn.ModuleList(NAFBlock(config, channels) for _ in range(blocks))
 
     def forward(self, x: Tensor, guide: Tensor, mixture: Tensor | None, window: int | None) -> Tensor:
@@ -41,7 +41,7 @@ class RestorationNetwork(nn.Module):
         super().__init__()
         self.config = config
         c, colours = config.width, 3 * config.stem**2
-        self.prior_mlp = PriorMLP(config)
+        self.prior_mlp = build_prior_mlp(config)
         self.intro = ExpertConv2d(config, colours, c, 3, padding=1)
         self.encoders = nn.ModuleList()
         self.downs = nn.ModuleList()
@@ -84,7 +84,8 @@ class RestorationNetwork(nn.Module):
 
     def _u_net(self, x: Tensor, prior: Tensor, mixture: Tensor | None, pooling_window: int | None) -> Tensor:
         window = None if pooling_window is None else max(pooling_window // self.config.stem, 1)
-        guide = self.prior_mlp(prior, mixture)  # (b, prior, 1, 1)
+        # (b, prior, 1, 1); without modulators nobody looks at it
+        guide = prior if self.prior_mlp is None else self.prior_mlp(prior, mixture)
         x = self.intro(x, mixture)
         skips: list[tuple[Tensor, int | None]] = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):

@@ -22,17 +22,24 @@ class Router(nn.Module):
         self.config = config
         c = config.encoder.features
         self.encoder = build_encoder(config.encoder)
-        self.mlp = nn.Sequential(nn.Linear(2 * c, c), nn.GELU(), nn.Linear(c, c // 2), nn.GELU())
+        seen = 2 * c if config.high_resolution else c
+        self.mlp = nn.Sequential(nn.Linear(seen, c), nn.GELU(), nn.Linear(c, c // 2), nn.GELU())
         self.head = nn.Linear(c // 2, config.classes)
 
     def features(self, views: Tensor) -> Tensor:
-        """Frozen part: views ``(b, 1 + M, 3, v, v)`` in [0, 1], the downsampled one first, to ``(b, 2C)``."""
+        """Frozen part: views ``(b, 1 + M, 3, v, v)`` in [0, 1], the downsampled one first, to ``(b, 2C)``.
+
+        Without high resolution (table 10) the downsampled view alone, ``(b, C)``.
+        """
+        if not self.config.high_resolution:
+            alone: Tensor = self.encoder(views[:, 0])
+            return alone
         b, m = views.shape[:2]
         embedded = self.encoder(views.flatten(0, 1)).unflatten(0, (b, m))  # (b, 1 + M, C)
         return torch.cat([embedded[:, 0], embedded[:, 1:].mean(1)], dim=-1)
 
     def prior(self, features: Tensor) -> Tensor:
-        """``(b, 2C)`` to the prior e_clip ``(b, C/2)``."""
+        """Features to the prior e_clip ``(b, C/2)``."""
         out: Tensor = self.mlp(features)
         return out
 

@@ -9,14 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorair_cli.errors import UsageError
+from lorair_cli.imaging.decode import READABLE
 from lorair_cli.imaging.files import printable
 from lorair_cli.imaging.raw import SUFFIXES as RAW_SUFFIXES
-
-READABLE = RAW_SUFFIXES | {
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
-    *(".avif", ".heic", ".heif", ".hif"),
-}
-"""Suffixes that a folder is searched for; a file named on the command line is read whatever its suffix."""
 
 STDIN = "-"
 """The word for a photo on standard input; a file of that name is ``./-``."""

@@ -22,32 +22,36 @@ PREFETCH = 4
 class Batches(Dataset["Sample | TrainingError"]):
     """Whole batches, indexed by step: the data of a step does not depend on who makes it, or when."""
 
-    def __init__(self, samples: Dataset[Sample], photos: int) -> None:
+    def __init__(self, samples: Dataset[Sample], photos: int, rank: int = 0, processes: int = 1) -> None:
         self.samples, self.photos = samples, photos
+        self.first, self.share = rank * photos // processes, photos // processes
 
     def __getitem__(self, step: int) -> Sample | TrainingError:
-        """The samples of ``step``, each field with a leading dimension ``photos``; or why there are none.
+        """This process's share of the samples of ``step``, stacked along a leading dimension; or why there are none.
 
         The error is returned: raised in a worker, it would arrive as a traceback in place of its one line.
         """
         try:
-            samples = [self.samples[i] for i in range(step * self.photos, (step + 1) * self.photos)]
+            first = step * self.photos + self.first
+            samples = [self.samples[i] for i in range(first, first + self.share)]
         except TrainingError as error:
             return error
         return Sample(*(torch.stack(field) for field in zip(*samples, strict=True)))
 
 
-def feed(batches: Batches, steps: range, workers: int, device: torch.device) -> Generator[Sample, None, None]:
+def feed(
+    batches: Batches, steps: range, workers: int, device: torch.device
+) -> Generator[Sample | TrainingError, None, None]:
     """The batches of ``steps``, in order, on ``device``.
+
+    A photo that cannot be read is an error in the batch's place, with the photo's name: other processes must hear of it
+    before it is raised.
 
     Args:
         batches: what to make.
         steps: which; may be far longer than anybody will ask for.
         workers: processes that make them; with 0 the caller's process does.
         device: where the network is.
-
-    Raises:
-        TrainingError: a photo cannot be read; it is named.
     """
     loader: DataLoader[Sample | TrainingError] = DataLoader(
         batches,
@@ -60,8 +64,9 @@ def feed(batches: Batches, steps: range, workers: int, device: torch.device) -> 
     )
     for batch in _asked_only(loader):
         if isinstance(batch, TrainingError):
-            raise batch
-        yield Sample(*(field.to(device, non_blocking=True) for field in batch))
+            yield batch
+        else:
+            yield Sample(*(field.to(device, non_blocking=True) for field in batch))
 
 
 def _asked_only(loader: DataLoader[Sample | TrainingError]) -> Iterator[Sample | TrainingError]:

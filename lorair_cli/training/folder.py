@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 from lorair_cli.errors import TrainingError, UsageError
 from lorair_cli.imaging.files import atomic_write
-from lorair_cli.training.recipe import Recipe, Stage, as_toml, differences, read_recipe
+from lorair_cli.training.recipe import Recipe, Stage
+from lorair_cli.training.recipe_file import as_toml, differences, read_recipe
 from lorair_cli.training.reporting import Every, Reporter, progress_line
 
 LOG_SECONDS = 60.0
@@ -28,6 +29,10 @@ class RunFolder:
     def result(self, stage: Stage) -> Path:
         """The checkpoint that a stage ends with."""
         return self.path / f"{stage}.safetensors"
+
+    def best(self, stage: Stage) -> Path:
+        """The checkpoint of the best validation of a stage."""
+        return self.path / f"{stage}-best.safetensors"
 
     def state(self, stage: Stage) -> Path:
         """What a stage resumes from; gone when the result is there."""

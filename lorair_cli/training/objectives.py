@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from lorair_cli.data.pairs import Sample
@@ -16,12 +16,22 @@ from lorair_cli.model.router import Router
 from lorair_cli.model.routing import mixture_weights
 
 
+class Arithmetic(Protocol):
+    """What an objective needs to compute in a precision; see ``training/arithmetic.py``."""
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Within it, forward passes compute in the precision."""
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of ``loss``."""
+
+
 class Objective(Protocol):
     """A stage's trainable module and its loss."""
 
     module: nn.Module
 
-    def backward(self, batch: Sample, accelerator: Accelerator) -> Tensor:
+    def backward(self, batch: Sample, arithmetic: Arithmetic) -> Tensor:
         """Add the batch's gradients to the module's; returns the loss, detached."""
 
 
@@ -40,25 +50,67 @@ class RouterTrainee(nn.Module):
         self.router = router
         self.strength = nn.Linear(router.config.prior_channels, 1)
 
-    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Views ``(b, 1 + M, 3, v, v)`` in [0, 1] to logits ``(b, n)`` and strengths ``(b,)``."""
-        prior, logits = self.router(views)
-        return logits, self.strength(prior).squeeze(-1)
+    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Views ``(b, 1 + M, 3, v, v)`` in [0, 1], or their features ``(b, 2C)``, to logits and strengths ``(b,)``."""
+        prior = self.router.prior(self.router.features(seen) if seen.dim() == 5 else seen)
+        return self.router.head(prior), self.strength(prior).squeeze(-1)
+
+
+MOST_FEATURES = 300_000
+"""Photos whose features are kept: some 2 GB with CLIP's 1536 numbers."""
+
+
+class Features:
+    """Features by a frozen encoder, computed once for views that come again.
+
+    Each photo is encoded alone, so its features do not depend on the batch that it first came in, and a resumed run,
+    which begins with nothing kept, has the same ones.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self.router = router
+        self._kept: dict[int, Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(self, batch: Sample, arithmetic: Arithmetic) -> Tensor:
+        """``(b, 2C)`` float32 of a batch's views."""
+        rows = []
+        for key, views in zip(batch.key.tolist(), batch.views, strict=True):
+            row = self._kept.get(key)
+            if row is None:
+                with arithmetic.autocast():
+                    row = self.router.features(to_unit(views)[None])[0].float()
+                if key >= 0 and len(self._kept) < MOST_FEATURES:
+                    self._kept[key] = row.cpu()
+            rows.append(row.to(batch.views.device))
+        return torch.stack(rows)
 
 
 class RouterObjective:
-    """Cross-entropy on the degradation (LoRA-IR, section 3.1) plus the squared error of its strength."""
+    """Cross-entropy on the degradation (LoRA-IR, section 3.1), plus the squared error of its strength.
 
-    def __init__(self, module: RouterTrainee) -> None:
+    The strength counts where it is known: a real pair does not tell it (-1). Without ``learns_strength`` every label
+    is certain and the strength is nobody's business, as in the paper.
+    """
+
+    def __init__(self, module: RouterTrainee, learns_strength: bool = True) -> None:
         self.module: nn.Module = module
+        self.learns_strength = learns_strength
+        router = module.router
+        trained = any(p.requires_grad for p in router.encoder.parameters())
+        self.features = None if trained else Features(router)
 
-    def backward(self, batch: Sample, accelerator: Accelerator) -> Tensor:
+    def backward(self, batch: Sample, arithmetic: Arithmetic) -> Tensor:
         """One pass over ``batch``."""
-        with accelerator.autocast():
-            logits, strength = self.module(to_unit(batch.views))
-        target = faded_target(batch.label, batch.strength, logits.shape[-1])
-        loss = F.cross_entropy(logits.float(), target) + 2 * F.mse_loss(strength.float(), batch.strength)
-        accelerator.backward(loss)
+        seen = to_unit(batch.views) if self.features is None else self.features(batch, arithmetic)
+        with arithmetic.autocast():
+            logits, strength = self.module(seen)
+        known = (batch.strength >= 0) & self.learns_strength
+        certainty = torch.where(known, batch.strength, torch.ones_like(batch.strength))
+        loss: Tensor = F.cross_entropy(logits.float(), faded_target(batch.label, certainty, logits.shape[-1]))
+        # The mean is over all photos, so that a share of a batch weighs as its number of photos.
+        loss = loss + 2 * ((strength.float() - batch.strength).square() * known).mean()
+        arithmetic.backward(loss)
         return loss.detach()
 
 
@@ -68,23 +120,34 @@ class RestorationObjective:
     def __init__(self, module: RestorationNetwork, router: Router, experts: int, top_k: int, epsilon: float) -> None:
         self.module: nn.Module = module
         self.router, self.experts, self.top_k, self.epsilon = router, experts, top_k, epsilon
+        self.features = Features(router)
 
-    def backward(self, batch: Sample, accelerator: Accelerator) -> Tensor:
+    def backward(self, batch: Sample, arithmetic: Arithmetic) -> Tensor:
         """One pass over ``batch``, photos of the same mixture together, so that each group folds its weights once."""
-        with torch.no_grad(), accelerator.autocast():
-            prior, logits = self.router(to_unit(batch.views))
-        prior, logits = prior.float(), logits.float()
+        prior, logits = self._routed(batch, arithmetic)
         total = torch.zeros((), device=prior.device)
         for mixture, photos in self._groups(logits):
             k = batch.lq.shape[1]
             lq = to_unit(batch.lq[photos]).flatten(0, 1).contiguous(memory_format=torch.channels_last)
             gt = to_unit(batch.gt[photos]).flatten(0, 1)
-            with accelerator.autocast():
+            with arithmetic.autocast():
                 restored = self.module(lq, prior[photos].repeat_interleave(k, 0), mixture)
             loss = psnr_loss(restored.float(), gt, self.epsilon).sum() / (len(batch.lq) * k)
-            accelerator.backward(loss)
+            arithmetic.backward(loss)
             total += loss.detach()
         return total
+
+    @torch.no_grad()
+    def _routed(self, batch: Sample, arithmetic: Arithmetic) -> tuple[Tensor, Tensor]:
+        if bool((batch.key < 0).all()):  # nothing that could come again: the whole batch at once
+            with arithmetic.autocast():
+                prior, logits = self.router(to_unit(batch.views))
+        else:
+            features = self.features(batch, arithmetic)
+            with arithmetic.autocast():
+                prior = self.router.prior(features)
+                logits = self.router.head(prior)
+        return prior.float(), logits.float()
 
     def _groups(self, logits: Tensor) -> list[tuple[Tensor | None, Tensor]]:
         """Mixtures ``(1, n)`` and the photos that share each; without experts, one group of all."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lorair_cli.errors import TrainingError
-from lorair_cli.model.config import NetworkConfig, RouterConfig
+from lorair_cli.model.config import ClipEncoderConfig, NetworkConfig, RouterConfig
 from lorair_cli.model.network import RestorationNetwork
 from lorair_cli.model.router import Router
 from lorair_cli.settings import Setting
@@ -18,6 +18,7 @@ from lorair_cli.training.folder import RunFolder
 from lorair_cli.training.recipe import STAGES, Recipe, Stage
 from lorair_cli.training.reporting import Reporter
 from lorair_cli.weights.checkpoint import Checkpoint, load_checkpoint
+from lorair_cli.weights.clip import clip_weights
 
 EXPERTS = ("expert_a", "expert_b")
 """How the names of experts' tensors end."""
@@ -49,9 +50,14 @@ class Origins:
         Raises:
             TrainingError: there is none yet, it is of another setting or recipe, or nothing of the start fits.
         """
-        config = RouterConfig(self.recipe.encoder, len(self.setting.degradations), "native")
+        recipe = self.recipe
+        config = RouterConfig(recipe.encoder, len(self.setting.degradations), recipe.view_mode, recipe.high_resolution)
         if stage == "router":
             router = Router(config)
+            if isinstance(config.encoder, ClipEncoderConfig):
+                # CLIP stays what it is: only the layers behind it are trained.
+                router.encoder.load_state_dict(clip_weights(router.encoder))
+                router.encoder.requires_grad_(False)
             if self.start is not None:
                 self._overlay(router, self._of_this_setting(self.start, self.start.router), reporter, stage)
             return router
@@ -79,7 +85,8 @@ class Origins:
             if self.start is not None:
                 self._overlay(network, self.start.network, reporter, stage)
         else:
-            network = RestorationNetwork(replace(self.recipe.network, experts=len(self.setting.degradations)))
+            experts = len(self.setting.degradations) if self.recipe.experts else 0
+            network = RestorationNetwork(replace(self.recipe.network, experts=experts))
             self._begin_stage_2(network, reporter)
         return network.to(memory_format=torch.channels_last)
 

@@ -16,6 +16,16 @@ class Reporter(Protocol):
         """After each step: ``done`` in [0, 1], the smoothed loss, ``rate`` in photos a second."""
 
 
+class Silence:
+    """A reporter that says nothing: every process but the first has this one."""
+
+    def line(self, text: str) -> None:
+        """Not said."""
+
+    def progress(self, stage: str, done: float, loss: float, rate: float, seconds_left: float) -> None:
+        """Not said."""
+
+
 class Every:
     """A question that is answered with yes once in ``seconds``; at once the first time, or in ``first`` seconds."""
 

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch.utils.data import Dataset
 
 import lorair_cli
+from lorair_cli.data.catalogue import LocatedSet
 from lorair_cli.data.clean import CleanPhotos
-from lorair_cli.data.pairs import SyntheticPairs
+from lorair_cli.data.pairs import Sample, SyntheticPairs
+from lorair_cli.data.real import MixedPairs, RealPairs
 from lorair_cli.errors import UsageError
 from lorair_cli.model.network import RestorationNetwork, parameter_count
 from lorair_cli.model.router import Router
 from lorair_cli.settings import Setting
+from lorair_cli.training.curves import Curves
 from lorair_cli.training.engine import StageRun
 from lorair_cli.training.folder import RunFolder
 from lorair_cli.training.objectives import Objective, RestorationObjective, RouterObjective, RouterTrainee
 from lorair_cli.training.origins import Origins
 from lorair_cli.training.recipe import STAGES, Recipe, Stage
-from lorair_cli.training.reporting import Reporter
+from lorair_cli.training.reporting import Reporter, Silence
 from lorair_cli.training.state import Clock
-from lorair_cli.training.validation import Score, Validation, as_table
-from lorair_cli.weights.checkpoint import Checkpoint, CheckpointInfo, load_checkpoint, save_checkpoint
+from lorair_cli.training.validation import Score, Validation, as_table, mean_score
+from lorair_cli.weights.checkpoint import Checkpoint, CheckpointInfo, load_checkpoint, read_info, save_checkpoint
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,8 @@ class TrainingRun:
 
     setting: Setting
     recipe: Recipe
-    clean: CleanPhotos
+    clean: CleanPhotos | None
+    """Photos to degrade on the fly; None learns from ``real`` alone."""
     valid: CleanPhotos | None
     folder: Path
     """Where states, results and the log go; see ``RunFolder``."""
@@ -44,6 +51,10 @@ class TrainingRun:
     """What the checkpoint's metadata says about the data and its licences."""
     command: str
     """What the checkpoint's metadata says about how it was made; free of paths."""
+    real: Sequence[LocatedSet] = ()
+    """Pairs on disk."""
+    cache: Path | None = None
+    """Folder of their decoded copies; that of ``clean`` is its own business."""
     workers: int = 1
     """Processes that make samples."""
     start_from: Path | None = None
@@ -62,25 +73,45 @@ class TrainingRun:
         if self.recipe.top_k > len(self.setting.degradations):
             raise UsageError(f"top_k {self.recipe.top_k} is more than setting {self.setting.name} has experts")
         files = RunFolder(self.folder)
-        files.claim(self.recipe, self.setting.name, None if self.start_from is None else self.start_from.name)
-        reporter = files.log(reporter)
+        with accelerator.main_process_first():  # the first writes, the others see that it is the same run
+            files.claim(self.recipe, self.setting.name, None if self.start_from is None else self.start_from.name)
+        reporter = files.log(reporter) if accelerator.is_main_process else Silence()
         start = None if self.start_from is None else load_checkpoint([self.start_from])
         origins = Origins(files, self.recipe, self.setting, start)
+        if all(files.result(stage).is_file() for stage in stages):
+            for stage in stages:
+                reporter.line(f"{stage}: {files.result(stage).name} is there already")
+            return files.result(stages[-1])
         validation = None
-        if self.valid is not None and not all(files.result(stage).is_file() for stage in stages):
-            validation = Validation(self.valid, self.setting, self.recipe.encoder.view)
-        shares = sum(self.recipe.stage(stage).share for stage in stages)
+        if self.valid is not None:
+            validation = Validation(self.valid, self.setting, self.recipe.encoder.view, self.recipe.view_mode)
+        with closing(Curves(files.path, reporter, accelerator.is_main_process)) as curves:
+            return self._run_stages(stages, origins, validation, accelerator, reporter, curves)
+
+    def _run_stages(
+        self,
+        stages: Sequence[Stage],
+        origins: Origins,
+        validation: Validation | None,
+        accelerator: Accelerator,
+        reporter: Reporter,
+        curves: Curves,
+    ) -> Path | None:
+        files, shares = origins.folder, sum(self.recipe.stage(stage).share for stage in stages)
         for stage in stages:
             if files.result(stage).is_file():
                 reporter.line(f"{stage}: {files.result(stage).name} is there already")
                 continue
             minutes = None if self.minutes is None else self.minutes * self.recipe.stage(stage).share / shares
-            checkpoint = self._train(stage, minutes, origins, validation, accelerator, reporter)
+            checkpoint = self._train(stage, minutes, origins, validation, accelerator, reporter, curves)
             accelerator.free_memory()
             if checkpoint is None:
                 return None
-            save_checkpoint(files.result(stage), checkpoint)
-            files.state(stage).unlink(missing_ok=True)
+            accelerator.wait_for_everyone()  # nobody may still be looking for what is written now
+            if accelerator.is_main_process:
+                save_checkpoint(files.result(stage), checkpoint)
+                files.state(stage).unlink(missing_ok=True)
+            accelerator.wait_for_everyone()
             reporter.line(f"{stage}: wrote {files.result(stage).name}")
         return files.result(stages[-1])
 
@@ -92,37 +123,45 @@ class TrainingRun:
         validation: Validation | None,
         accelerator: Accelerator,
         reporter: Reporter,
+        curves: Curves,
     ) -> Checkpoint | None:
         recipe = self.recipe.stage(stage)
+        recipe = replace(recipe, photos=recipe.photos_per_step(len(self.setting.degradations)), per_degradation=False)
         torch.manual_seed(self.recipe.seed)  # a resumed stage builds the same network before it loads its state
         router = origins.router(stage, reporter)
         network = None if stage == "router" else origins.network(stage, reporter)
         objective = self._objective(router, network, recipe.loss_epsilon, accelerator)
 
-        def validate() -> list[Score]:
+        def validate(clock: Clock) -> list[Score]:
             if validation is None or not accelerator.is_main_process:
                 return []
-            scores = validation.score(router, network, self.recipe.top_k, self.recipe.precision == "bf16")
+            how = router, network, self.recipe.top_k, self.recipe.precision != "no"
+            scores = validation.score(*how)
             reporter.line(as_table(scores))
+            curves.scores(stage, clock.step, scores)
+            if network is not None:
+                curves.samples(stage, clock.step, validation.samples(router, network, *how[2:]))
+            best = origins.folder.best(stage)
+            if mean_score(scores) > _score_of(best):
+                account = self._account(stage, clock, scores, accelerator)
+                save_checkpoint(best, self._checkpoint(router, network, [*origins.history(stage), account]))
             router.train(network is None)
             return scores
+
+        def observe(clock: Clock, loss: float, learning_rate: float) -> None:
+            rate = clock.step * recipe.photos / max(clock.seconds, 1e-9)
+            curves.step(stage, clock.step, loss, rate, learning_rate)
 
         run = StageRun(
             stage=stage,
             recipe=recipe,
             minutes=minutes,
-            # Stages must not see the same samples again in the same order.
-            pairs=SyntheticPairs(
-                self.clean,
-                self.setting,
-                recipe.sampling,
-                self.recipe.encoder.view,
-                self.recipe.seed * len(STAGES) + STAGES.index(stage),
-            ),
+            pairs=self._pairs(stage),
             objective=objective,
             state_file=origins.folder.state(stage),
             workers=self.workers,
             validate=validate,
+            observe=observe,
         )
         module = objective.module
         trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
@@ -130,14 +169,24 @@ class TrainingRun:
         clock = run.run(accelerator, reporter)
         if clock is None:
             return None
-        account = self._account(stage, clock, validate(), accelerator)
+        account = self._account(stage, clock, validate(clock), accelerator)
         return self._checkpoint(router, network, [*origins.history(stage), account])
+
+    def _pairs(self, stage: Stage) -> Dataset[Sample]:
+        sampling, view, mode = self.recipe.stage(stage).sampling, self.recipe.encoder.view, self.recipe.view_mode
+        # Stages must not see the same samples again in the same order.
+        seed = self.recipe.seed * len(STAGES) + STAGES.index(stage)
+        made = None if self.clean is None else SyntheticPairs(self.clean, self.setting, sampling, view, seed, mode)
+        if made is not None and not self.real:
+            return made
+        real = RealPairs(self.real, self.setting, sampling, view, mode, self.cache)
+        return MixedPairs(real, made, self.setting, sampling, seed)
 
     def _objective(
         self, router: Router, network: RestorationNetwork | None, epsilon: float, accelerator: Accelerator
     ) -> Objective:
         if network is None:
-            return RouterObjective(RouterTrainee(router))
+            return RouterObjective(RouterTrainee(router), self.recipe.learns_strength)
         router = router.requires_grad_(False).to(accelerator.device)
         return RestorationObjective(network, router, network.config.experts, self.recipe.top_k, epsilon)
 
@@ -147,9 +196,10 @@ class TrainingRun:
             "stage": stage,
             "recipe": self.recipe.scale,
             "steps": clock.step,
-            "photos_per_step": self.recipe.stage(stage).photos,
+            "photos_per_step": self.recipe.stage(stage).photos_per_step(len(self.setting.degradations)),
             "minutes": round(clock.seconds / 60, 1),
             "precision": self.recipe.precision,
+            "processes": accelerator.num_processes,
             "device": accelerator.device.type,
             "seed": self.recipe.seed,
             "data": self.data_note,
@@ -158,10 +208,12 @@ class TrainingRun:
                 s.degradation: {
                     "psnr_before": round(s.psnr_before, 2),
                     "psnr_after": None if s.psnr_after is None else round(s.psnr_after, 2),
+                    "ssim_after": None if s.ssim_after is None else round(s.ssim_after, 4),
                     "recognised": round(s.recognised, 3),
                 }
                 for s in scores
             },
+            "score": round(mean_score(scores), 4) if scores else None,
         }
 
     def _checkpoint(
@@ -183,3 +235,10 @@ class TrainingRun:
             },
         )
         return Checkpoint(info, {} if network is None else network.state_dict(), router.state_dict())
+
+
+def _score_of(best: Path) -> float:
+    """What the best checkpoint so far scored; less than anything if there is none."""
+    if not best.is_file():
+        return -math.inf
+    return float(read_info(best).provenance["stages"][-1]["score"])

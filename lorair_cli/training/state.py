@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lorair_cli.errors import TrainingError
@@ -52,6 +54,49 @@ def learning_rate(recipe: StageRecipe, clock: Clock) -> float:
     return rate * min((clock.step + 1) / max(recipe.warmup, 1), 1.0)
 
 
+class MovingAverage:
+    """An exponential average of what a module trains, beside the module.
+
+    Args:
+        module: whose trained parameters to follow.
+        decay: share of the average that stays at each step.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self._trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        self.values = {name: p.detach().clone() for name, p in self._trained.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after ``step`` steps; the first count more, so that random ones are soon forgotten."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, parameter in self._trained.items():
+            self.values[name].lerp_(parameter, 1 - decay)
+
+    def load(self, values: Mapping[str, Tensor]) -> None:
+        """Take over a saved average; ``KeyError`` if it is another module's."""
+        for name, own in self.values.items():
+            own.copy_(values[name])
+
+    @contextmanager
+    def worn(self) -> Iterator[None]:
+        """Within the block, the module has the averaged weights."""
+        self.exchange()
+        try:
+            yield
+        finally:
+            self.exchange()
+
+    @torch.no_grad()
+    def exchange(self) -> None:
+        """Swap average and weights."""
+        for name, parameter in self._trained.items():
+            kept = parameter.clone()
+            parameter.copy_(self.values[name])
+            self.values[name].copy_(kept)
+
+
 @dataclass(frozen=True)
 class TrainingState:
     """Everything that changes while a stage trains. Samples are drawn by step, so there is no random state to keep."""
@@ -60,6 +105,8 @@ class TrainingState:
     optimizer: Optimizer
     clock: Clock
     file: Path
+    average: MovingAverage | None = None
+    scaler: torch.amp.GradScaler | None = None
 
     def load(self) -> bool:
         """Take over the state in the file; False if there is none.
@@ -73,6 +120,10 @@ class TrainingState:
             state = torch.load(self.file, map_location="cpu", weights_only=True)
             self.module.load_state_dict(state["module"])
             self.optimizer.load_state_dict(state["optimizer"])
+            if self.average is not None:
+                self.average.load(state["average"])
+            if self.scaler is not None and self.scaler.is_enabled():
+                self.scaler.load_state_dict(state["scaler"])
             self.clock.step, self.clock.seconds = int(state["step"]), float(state["seconds"])
         # Whatever a damaged file breaks inside torch (half a dozen types of exception), the user sees one line.
         except Exception as error:
@@ -88,6 +139,8 @@ class TrainingState:
             "optimizer": self.optimizer.state_dict(),
             "step": self.clock.step,
             "seconds": self.clock.seconds,
+            "average": None if self.average is None else self.average.values,
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
         }
         with written(self.file) as file:
             try:

@@ -13,7 +13,8 @@ from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.pairs import chw, quantised
 from lorair_cli.data.synthesis import degrade
 from lorair_cli.imaging.arrays import to_float
-from lorair_cli.imaging.views import native_views
+from lorair_cli.imaging.views import native_views, resize_views
+from lorair_cli.model.config import ViewMode
 from lorair_cli.model.network import RestorationNetwork
 from lorair_cli.model.router import Router
 from lorair_cli.model.routing import mixture_weights
@@ -21,6 +22,7 @@ from lorair_cli.settings import Setting
 
 CROP = 256
 STRENGTH = 0.5
+SSIM_WINDOW = 11
 MOST_PHOTOS = 24
 """Validation takes no more, spread over the folder: enough to tell progress, and soon over on a laptop."""
 UNTOUCHED = "untouched"
@@ -38,6 +40,9 @@ class Score:
     recognised: float
     """Share of photos whose most probable degradation is the right one; for untouched ones, the mean of the largest
     probability, which should be low."""
+    ssim_before: float | None = None
+    """SSIM (Gaussian window, 8-bit RGB, mean of the channels), as the PSNR; None for crops too small for its window."""
+    ssim_after: float | None = None
 
 
 class Validation:
@@ -47,13 +52,15 @@ class Validation:
         clean: photos that training does not see.
         setting: the degradations to make.
         view: side of the router's views in pixels.
+        view_mode: how the router looks at a photo.
 
     Raises:
         TrainingError: a photo cannot be read.
     """
 
-    def __init__(self, clean: CleanPhotos, setting: Setting, view: int) -> None:
+    def __init__(self, clean: CleanPhotos, setting: Setting, view: int, view_mode: ViewMode = "native") -> None:
         self.setting = setting
+        see = native_views if view_mode == "native" else resize_views
         clean = clean.spread(MOST_PHOTOS)
         self.crops: list[tuple[str, npt.NDArray[np.uint8], npt.NDArray[np.uint8], Tensor]] = []
         for index in range(len(clean)):
@@ -64,7 +71,7 @@ class Validation:
                 lq = gt
                 if name != UNTOUCHED:
                     lq = quantised(degrade(to_float(gt), name, np.random.default_rng((index, label)), STRENGTH))
-                self.crops.append((name, lq, gt, chw(native_views(lq, view))))
+                self.crops.append((name, lq, gt, chw(see(lq, view))))
 
     @torch.no_grad()
     def score(self, router: Router, network: RestorationNetwork | None, top_k: int, bf16: bool) -> list[Score]:
@@ -77,22 +84,39 @@ class Validation:
             bf16: run under bf16 autocast, as training does.
         """
         router.eval()
-        rows: dict[str, list[tuple[float, float, float]]] = {}
+        rows: dict[str, list[tuple[float, float, float, float, float]]] = {}
         device = next(router.parameters()).device
         for name, lq, gt, views in self.crops:
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 prior, logits = router((views.float() / 255)[None].to(device))
-                after = 0.0
+                after = 0.0, 0.0
                 if network is not None:
-                    after = psnr(self._restore(network, lq, prior.float(), logits.float(), top_k), gt)
+                    restored = self._restore(network, lq, prior.float(), logits.float(), top_k)
+                    after = psnr(restored, gt), ssim(restored, gt)
             probabilities = logits[0].float().softmax(-1)
             best = int(probabilities.argmax())
             hit = float(probabilities[best]) if name == UNTOUCHED else float(self.setting.degradations[best] == name)
-            rows.setdefault(name, []).append((psnr(lq, gt), after, hit))
+            rows.setdefault(name, []).append((psnr(lq, gt), after[0], hit, ssim(lq, gt), after[1]))
         means = {name: np.mean(values, axis=0).tolist() for name, values in rows.items()}
         return [
-            Score(name, before, None if network is None else after, hit) for name, (before, after, hit) in means.items()
+            Score(name, before, after, hit, _or_none(like_before), _or_none(like_after))
+            if network is not None
+            else Score(name, before, None, hit, _or_none(like_before))
+            for name, (before, after, hit, like_before, like_after) in means.items()
         ]
+
+    @torch.no_grad()
+    def samples(self, router: Router, network: RestorationNetwork, top_k: int, bf16: bool) -> npt.NDArray[np.uint8]:
+        """A picture to look at: a row for each degradation, of one photo before, restored, and its truth."""
+        router.eval()
+        device, rows = next(router.parameters()).device, []
+        for name in (*self.setting.degradations, UNTOUCHED):
+            _, lq, gt, views = next(crop for crop in self.crops if crop[0] == name)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                prior, logits = router((views.float() / 255)[None].to(device))
+                restored = self._restore(network, lq, prior.float(), logits.float(), top_k)
+            rows.append(np.concatenate([lq, restored, gt], axis=1))
+        return np.concatenate(rows)
 
     def _restore(
         self, network: RestorationNetwork, lq: npt.NDArray[np.uint8], prior: Tensor, logits: Tensor, top_k: int
@@ -109,12 +133,36 @@ def psnr(image: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> float:
     return 60.0 if mse == 0 else min(10 * float(np.log10(255**2 / mse)), 60.0)
 
 
+def ssim(image: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> float:
+    """Mean SSIM of the channels with a Gaussian window of 11x11 pixels; NaN for pictures that are smaller."""
+    from skimage.metrics import structural_similarity
+
+    if min(image.shape[:2]) < SSIM_WINDOW:
+        return float("nan")
+    found = structural_similarity(
+        truth, image, channel_axis=2, data_range=255, gaussian_weights=True, use_sample_covariance=False
+    )
+    return float(found)
+
+
+def mean_score(scores: list[Score]) -> float:
+    """One number to compare checkpoints by: mean PSNR over the degradations, or share recognised without a network."""
+    degraded = [s for s in scores if s.degradation != UNTOUCHED]
+    return float(np.mean([s.recognised if s.psnr_after is None else s.psnr_after for s in degraded]))
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
 def as_table(scores: list[Score]) -> str:
-    """Scores as aligned lines for a log: PSNR in dB before and after, the gain, and the router's share of hits."""
-    lines = [f"{'degradation':12} {'before':>7} {'after':>7} {'gain':>6} {'router':>7}"]
+    """Scores as aligned lines for a log: PSNR in dB before and after, gain, SSIM, and the router's share of hits."""
+    lines = [f"{'degradation':12} {'before':>7} {'after':>7} {'gain':>6} {'ssim':>7} {'router':>7}"]
     for s in scores:
-        after, gain = "-", "-"
+        after, gain, like = "-", "-", "-"
         if s.psnr_after is not None:
             after, gain = f"{s.psnr_after:.2f}", f"{s.psnr_after - s.psnr_before:+.2f}"
-        lines.append(f"{s.degradation:12} {s.psnr_before:7.2f} {after:>7} {gain:>6} {s.recognised:7.2f}")
+        if s.ssim_after is not None:
+            like = f"{s.ssim_after:.4f}"
+        lines.append(f"{s.degradation:12} {s.psnr_before:7.2f} {after:>7} {gain:>6} {like:>7} {s.recognised:7.2f}")
     return "\n".join(lines)

@@ -10,10 +10,12 @@ import pytest
 import skimage.data
 import typer
 from accelerate.state import AcceleratorState
+from huggingface_hub import constants
 from typer.testing import CliRunner
 
 from lorair_cli.cli.train import STOPPED, train
-from lorair_cli.errors import TrainingError, UsageError
+from lorair_cli.errors import DeviceError, TrainingError, UsageError, WeightsError
+from lorair_cli.training.recipe_file import load_recipe, read_recipe
 from lorair_cli.weights.checkpoint import read_info
 
 app = typer.Typer()
@@ -83,7 +85,7 @@ def test_a_folder_of_photos_becomes_a_checkpoint_and_a_next_step(given):
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{out / 'finetune.safetensors'}\n"
     assert f"Next: lorair restore photo.jpg --weights {out / 'finetune.safetensors'}" in result.stderr
-    assert "2 clean photos, device" in result.stderr and "precision no" in result.stderr
+    assert "2 clean photos\n" in result.stderr and "precision no" in result.stderr
     for stage in ("router", "pretrain", "finetune"):
         assert f"{stage}: wrote" in result.stderr
     info = read_info(out / "finetune.safetensors")
@@ -138,7 +140,10 @@ def test_a_run_that_starts_from_a_checkpoint_says_how_much_it_takes(given, tmp_p
         (["--stage", "second"], UsageError, "no stage 'second'"),
         (["--scale", "paper"], UsageError, "scale compact, not paper"),
         (["--setting", "7task"], UsageError, "no setting '7task'"),
-        (["--precision", "float16"], UsageError, "no precision 'float16'"),
+        (["--precision", "float8"], UsageError, "no precision 'float8'"),
+        (["--precision", "float16"], DeviceError, "float16 is slow and inexact on the CPU"),
+        (["--set", "router.photos=3", "--set", "router.accumulate=2"], UsageError, "3 photos a step cannot be shared"),
+        (["--data", "nowhere"], TrainingError, "nowhere: no such folder"),
         (["--recipe", "nowhere.toml"], UsageError, "nowhere.toml: no such recipe"),
         (["--clean", "nowhere"], TrainingError, "nowhere: no such folder"),
         (["--valid", "nowhere"], TrainingError, "nowhere: no such folder"),
@@ -152,11 +157,38 @@ def test_wrong_usage_is_one_line(given, more, kind, said):
     assert said in result.exception.message and "\n" not in str(result.exception)
 
 
-def test_paper_scale_has_no_recipe_yet(given, tmp_path):
+def test_paper_scale_without_a_network_is_one_line(given, tmp_path, monkeypatch):
     arguments, _ = given
-    result = run(["--clean", arguments[1], "--out", str(tmp_path / "p")], "--scale", "paper")
-    assert isinstance(result.exception, UsageError) and "no recipe for scale 'paper'" in result.exception.message
-    assert not (tmp_path / "p").exists()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    tiny = [f"encoder.{k}" for k in ("view=28", "width=64", "layers=1", "features=768")]
+    sets = [word for change in tiny for word in ("--set", change)]
+    result = run(["--clean", arguments[1], "--out", str(tmp_path / "p"), "--workers", "0"], "--scale", "paper", *sets)
+    assert isinstance(result.exception, WeightsError) and "HF_HUB_OFFLINE" in result.exception.message
+    assert "CLIP" in result.exception.message and "\n" not in str(result.exception)
+
+
+def test_a_printed_recipe_is_a_recipe(given, tmp_path):
+    printed = run([], "--print-recipe", "--scale", "paper", "--setting", "5task", "--set", "pretrain.steps=7")
+    assert printed.exit_code == 0 and not printed.stderr
+    assert "steps = 7\n" in printed.stdout and "width = 64 # not in the paper" in printed.stdout
+    (tmp_path / "own.toml").write_text(printed.stdout)
+    assert read_recipe(tmp_path / "own.toml") == load_recipe("paper", changes=["pretrain.steps=7"])
+
+
+def test_a_set_field_is_trained_with_and_written_down(given):
+    arguments, out = given
+    result = run(arguments, "--stage", "router", "--set", "router.steps=3", "--set", "router.sampling.ratios.rain=2")
+    assert result.exit_code == 0, result.output
+    recipe = read_recipe(out / "recipe.toml")
+    assert recipe.router.steps == 3 and recipe.router.sampling.ratios == {"rain": 2}
+    info = read_info(out / "router.safetensors")
+    assert info.provenance["stages"][0]["steps"] == 3 and "--set router.steps=3" in info.provenance["command"]
+
+
+def test_nothing_to_learn_from_is_one_line():
+    result = run([])
+    assert isinstance(result.exception, UsageError) and "--clean" in (result.exception.hint or "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="process groups")

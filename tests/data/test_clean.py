@@ -5,6 +5,7 @@ import skimage.data
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lorair_cli.data import clean as module
 from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.errors import TrainingError
 
@@ -119,3 +120,35 @@ def test_decoded_photos_are_kept_as_far_as_memory_is_given(tmp_path):
     assert (photos.read(0) == ord("a")).all() and (photos.read(1) == ord("b")).all()
     with pytest.raises(TrainingError):
         photos.read(2)
+
+
+def test_a_cache_keeps_decoded_copies_and_notices_a_changed_photo(tmp_path, monkeypatch):
+    scene = skimage.data.chelsea()[:40, :50]
+    save(tmp_path / "photos" / "a.png", scene)
+    cache = tmp_path / "cache"
+    photos = CleanPhotos(CleanPhotos.find([tmp_path / "photos"]).paths, cache=cache)
+    assert (photos.read(0) == scene).all() and len(list(cache.iterdir())) == 1
+
+    def never(path):
+        raise AssertionError(f"{path} is decoded again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_decode", never)
+        again = CleanPhotos(photos.paths, cache=cache).read(0)
+        assert (again == scene).all() and not again.flags.writeable
+    save(tmp_path / "photos" / "a.png", scene[::-1, :30])
+    assert photos.read(0).shape == (40, 30, 3)
+
+
+def test_a_cache_that_cannot_be_used_is_one_line(tmp_path):
+    save(tmp_path / "a.png")
+    (tmp_path / "file").write_text("in the way")
+    photos = CleanPhotos((tmp_path / "a.png",), cache=tmp_path / "file")
+    with pytest.raises(TrainingError, match=r"a\.png: no decoded copy in") as caught:
+        photos.read(0)
+    assert "\n" not in str(caught.value)
+    photos = CleanPhotos((tmp_path / "a.png",), cache=tmp_path / "cache")
+    photos.read(0)
+    next((tmp_path / "cache").iterdir()).write_bytes(b"cut short")
+    with pytest.raises(TrainingError, match="no decoded copy"):
+        photos.read(0)

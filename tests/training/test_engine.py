@@ -10,10 +10,11 @@ from torch.utils.data import Dataset
 
 from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.pairs import Sample, Sampling, SyntheticPairs
-from lorair_cli.errors import TrainingError
+from lorair_cli.errors import TrainingError, UsageError
 from lorair_cli.imaging import files
 from lorair_cli.settings import get_setting
 from lorair_cli.training import engine
+from lorair_cli.training.arithmetic import Arithmetic
 from lorair_cli.training.engine import StageRun
 from lorair_cli.training.recipe import StageRecipe
 
@@ -61,7 +62,7 @@ class Regression:
         return loss.detach()
 
 
-def stage_run(folder, objective=None, pairs=None, recipe=RECIPE, minutes=None, workers=0, validate=lambda: None):
+def stage_run(folder, objective=None, pairs=None, recipe=RECIPE, minutes=None, workers=0, validate=lambda clock: None):
     return StageRun(
         "router", recipe, minutes, pairs or Numbers(), objective or Regression(), folder / "r.state", workers, validate
     )
@@ -244,8 +245,8 @@ def test_time_spent_before_a_stop_counts(tmp_path, accelerator, listen):
 def test_validation_comes_round(tmp_path, accelerator, listen, monkeypatch):
     calls = []
     monkeypatch.setattr(engine, "VALIDATE_SECONDS", 0.0)
-    stage_run(tmp_path, validate=lambda: calls.append(1)).run(accelerator, listen())
-    assert len(calls) == RECIPE.steps - 1  # the end of a stage is validated by whoever runs it
+    stage_run(tmp_path, validate=lambda clock: calls.append(clock.step)).run(accelerator, listen())
+    assert calls == list(range(1, RECIPE.steps))  # the end of a stage is validated by whoever runs it
 
 
 def test_the_learning_rate_reaches_the_optimizer(tmp_path, accelerator, listen):
@@ -253,3 +254,77 @@ def test_the_learning_rate_reaches_the_optimizer(tmp_path, accelerator, listen):
     group = torch.load(tmp_path / "r.state", weights_only=True)["optimizer"]["param_groups"][0]
     last = RECIPE.final_learning_rate + 0.009 * (1 + math.cos(math.pi * 5 / 6)) / 2
     assert group["lr"] == pytest.approx(last)
+
+
+def test_passes_add_up_to_the_step(tmp_path, accelerator, listen):
+    runs = []
+    for parts in (1, 2):
+        (tmp_path / str(parts)).mkdir()
+        runs.append(stage_run(tmp_path / str(parts), recipe=replace(RECIPE, photos=4, accumulate=parts)))
+        runs[-1].run(accelerator, listen())
+    assert [len(views) for views in runs[1].objective.seen] == [2] * 12
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*map(weights, runs), strict=True))
+
+
+def test_photos_that_cannot_be_shared_evenly_are_refused(tmp_path, accelerator, listen):
+    with pytest.raises(UsageError, match="3 photos a step") as caught:
+        stage_run(tmp_path, recipe=replace(RECIPE, photos=3, accumulate=2)).run(accelerator, listen())
+    assert "--set router.photos" in (caught.value.hint or "")
+
+
+def test_the_average_is_what_a_stage_ends_with_and_survives_a_kill(tmp_path, accelerator, listen, every_step):
+    recipe = replace(RECIPE, ema=0.5)
+    (tmp_path / "whole").mkdir()
+    whole, plain = stage_run(tmp_path / "whole", recipe=recipe), stage_run(tmp_path / "whole")
+    whole.run(accelerator, listen())
+    state = torch.load(whole.state_file, weights_only=True)
+    assert torch.equal(weights(whole)[0], state["average"]["weight"])
+    assert not torch.equal(weights(whole)[0], state["module"]["weight"])
+    whole.state_file.unlink()
+    plain.run(accelerator, listen())
+    assert torch.equal(weights(plain)[0], state["module"]["weight"]), "the average changes no step"
+
+    def kill():
+        raise Killed
+
+    with pytest.raises(Killed):
+        stage_run(tmp_path, recipe=recipe).run(accelerator, listen(at=4, do=kill))
+    resumed = stage_run(tmp_path, recipe=recipe)
+    resumed.run(accelerator, listen())
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
+
+
+def test_validation_sees_the_average(tmp_path, accelerator, listen, every_step, monkeypatch):
+    monkeypatch.setattr(engine, "VALIDATE_SECONDS", 0.0)
+    seen = []
+    run = stage_run(tmp_path, recipe=replace(RECIPE, ema=0.9, steps=2))
+    object.__setattr__(run, "validate", lambda clock: seen.append(run.objective.module.weight.detach().clone()))
+    run.run(accelerator, listen())
+    state = torch.load(run.state_file, weights_only=True)
+    assert len(seen) == 1 and not torch.equal(seen[0], state["module"]["weight"])
+
+
+def test_float16_skips_a_step_that_overflowed_and_learns_on(tmp_path, accelerator, listen, monkeypatch):
+    # On a CPU, where Accelerate would refuse it: the scaler's logic is the same.
+    scales = []
+
+    def half(device, precision, parts):
+        made = Arithmetic(device, "fp16", parts)
+        scales.append(made.scaler)
+        return made
+
+    monkeypatch.setattr(engine, "Arithmetic", half)
+    run = stage_run(tmp_path, Regression(spoiled_gradient), recipe=replace(RECIPE, steps=60))
+    listener = listen()
+    clock = run.run(accelerator, listener)
+    assert clock is not None and clock.step == 60 and scales[0].get_scale() < 2**16
+    assert listener.progressed[-1][2] < listener.progressed[0][2] / 2
+    assert torch.load(run.state_file, weights_only=True)["scaler"]["scale"] == scales[0].get_scale()
+
+
+def test_torch_compile_is_asked_when_the_recipe_says_so(tmp_path, accelerator, listen, monkeypatch):
+    asked = []
+    monkeypatch.setattr(engine.torch, "compile", lambda module: asked.append(module) or module)
+    run = stage_run(tmp_path, recipe=replace(RECIPE, compile=True))
+    run.run(accelerator, listen())
+    assert asked == [run.objective.module]

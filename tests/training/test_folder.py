@@ -7,7 +7,7 @@ import pytest
 from lorair_cli.errors import TrainingError
 from lorair_cli.training import folder as module
 from lorair_cli.training.folder import LogFile, RunFolder
-from lorair_cli.training.recipe import read_recipe
+from lorair_cli.training.recipe_file import read_recipe
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ def batch(photos=4, patches=2, seed=0):
         strength=torch.linspace(0, 1, photos),
         lq=pixels(photos, patches, 3, 16, 16),
         gt=pixels(photos, patches, 3, 16, 16),
+        key=torch.full((photos,), -1),
     )
 
 
@@ -157,3 +158,44 @@ def test_only_the_chosen_experts_learn(accelerator):
     RestorationObjective(net, Guide(), N, 1, EPSILON).backward(batch(photos=5), accelerator)
     gradient = net.intro.expert_b.grad
     assert [bool(gradient[i].abs().max() > 0) for i in range(N)] == [True, True, False]
+
+
+@pytest.mark.parametrize("learns_strength", [True, False])
+def test_a_strength_that_is_not_known_is_certain_and_teaches_the_label_alone(accelerator, learns_strength):
+    trainee = RouterTrainee(router()).eval()
+    samples = batch(photos=3)._replace(strength=torch.tensor([-1.0, -1.0, -1.0]))
+    loss = RouterObjective(trainee, learns_strength).backward(samples, accelerator)
+    with torch.no_grad():
+        logits, _ = trainee(to_unit(samples.views))
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, samples.label))
+
+
+def test_the_papers_router_does_not_learn_the_strength(accelerator):
+    trainee = RouterTrainee(router())
+    RouterObjective(trainee, learns_strength=False).backward(batch(), accelerator)
+    assert (
+        float(trainee.strength.weight.grad.abs().max()) == 0 and float(trainee.router.head.weight.grad.abs().max()) > 0
+    )
+
+
+def test_views_that_come_again_are_encoded_once(accelerator):
+    guide, net = router().eval().requires_grad_(False), network(experts=0)
+    objective, samples = RestorationObjective(net, guide, 0, 1, EPSILON), batch()
+    encoded = []
+    guide.encoder.register_forward_hook(lambda module, inputs, output: encoded.append(len(output)))
+    plain = objective.backward(samples, accelerator)
+    assert encoded == [4 * 3], "without keys, the batch in one go"
+    keyed = samples._replace(key=torch.tensor([5, 6, 5, -1]), views=samples.views[[0, 1, 0, 3]])
+    encoded.clear()
+    losses = [objective.backward(keyed, accelerator) for _ in range(2)]
+    assert encoded == [3, 3, 3, 3], "5, 6 and -1, then -1 again"
+    assert torch.equal(losses[0], losses[1]) and torch.isfinite(plain)
+
+
+def test_a_frozen_encoder_stays_and_the_layers_behind_it_learn(accelerator):
+    frozen = router()
+    frozen.encoder.requires_grad_(False).eval()
+    trainee = RouterTrainee(frozen)
+    loss = RouterObjective(trainee).backward(batch(), accelerator)
+    assert math.isfinite(float(loss)) and all(p.grad is None for p in frozen.encoder.parameters())
+    assert all(float(layer.weight.grad.abs().max()) > 0 for layer in (frozen.mlp[0], frozen.head))

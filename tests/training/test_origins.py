@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from lorair_cli.errors import TrainingError
-from lorair_cli.model.config import RouterConfig
+from lorair_cli.model.config import ClipEncoderConfig, RouterConfig
+from lorair_cli.model.encoders import ClipEncoder
 from lorair_cli.model.network import RestorationNetwork
 from lorair_cli.model.router import Router
 from lorair_cli.settings import get_setting
+from lorair_cli.training import origins as module
 from lorair_cli.training.folder import RunFolder
 from lorair_cli.training.origins import EXPERTS, Origins
 from lorair_cli.weights.checkpoint import Checkpoint, CheckpointInfo, save_checkpoint
@@ -144,3 +146,14 @@ def test_history_goes_back_to_the_start(origins, recipe):
     save_checkpoint(origins().folder.result("router"), landed(recipe, network=False, stages=("other",)))
     assert origins(start).history("pretrain") == [{"stage": "other"}]
     assert origins().history("router") == []
+
+
+def test_a_clip_router_starts_from_clip_and_leaves_it_alone(origins, listen, recipe, monkeypatch):
+    encoder = ClipEncoderConfig(view=28, width=64, layers=1, features=16)
+    published = ClipEncoder(encoder).state_dict()
+    monkeypatch.setattr(module, "clip_weights", lambda encoder: published)
+    router = origins(recipe=replace(recipe, encoder=encoder, view_mode="resize")).router("router", listen())
+    assert router.config.view_mode == "resize"
+    assert taken(router.encoder, published) == published.keys()
+    trained = {name.split(".")[0] for name, p in router.named_parameters() if p.requires_grad}
+    assert trained == {"mlp", "head"}

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from lorair_cli.errors import UsageError
-from lorair_cli.training.recipe import RECIPES, STAGES, as_toml, differences, load_recipe, read_recipe
+from lorair_cli.model.config import ClipEncoderConfig
+from lorair_cli.training.recipe import STAGES
+from lorair_cli.training.recipe_file import RECIPES, as_toml, differences, load_recipe, read_comments, read_recipe
 
 
 def edited(tmp_path, recipe_file, old, new):
@@ -101,6 +103,9 @@ def test_a_recipe_of_another_scale_is_refused(tmp_path, recipe_file):
         ("warmup = 2", "betas = [0.9, 1.0]", "betas"),
         ("warmup = 2", "betas = [0.9]", "betas"),
         ("clip = 1.0", "clip = -1.0", "clip"),
+        ("clip = 1.0", "ema = 1.0", "ema"),
+        ("clip = 1.0", "accumulate = 0", "accumulate"),
+        ("clip = 1.0", "compile = 1", "compile"),
         ("clip = 1.0", "loss_epsilon = 0.0", "loss_epsilon"),
         ('trains = "all"', 'trains = "nothing"', "trains"),
         ("patches = 2", "patches = 0", "patches"),
@@ -121,3 +126,57 @@ def test_what_is_no_text_is_refused(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match=r"binary\.toml: not a valid recipe"):
         read_recipe(path)
+
+
+def test_the_paper_recipe_is_the_papers_and_says_what_is_not(recipe_file):
+    paper = load_recipe("paper")
+    assert paper.router.photos_per_step(3) == 192 and paper.router.learning_rate == 2e-4 and not paper.learns_strength
+    assert paper.pretrain.photos_per_step(3) == 64 and paper.pretrain.sampling.patch == 256
+    assert (paper.network.width, paper.network.encoder_blocks) == (64, (1, 1, 1, 28))
+    assert paper.encoder == ClipEncoderConfig() and paper.finetune.trains == "experts"
+    comments = read_comments(RECIPES / "paper.toml")
+    for field in ("top_k", "network.rank", "pretrain.steps", "finetune.learning_rate", "router.sampling.turned"):
+        assert "not in the paper" in comments[field]
+    assert "finetune.sampling.patch" not in comments and "router.learning_rate" not in comments
+
+
+def test_comments_of_a_recipe_come_back_behind_their_fields(recipe):
+    text = as_toml(recipe, {"network.width": "# narrow", "seed": "# any"})
+    assert "width = 8 # narrow\n" in text and "seed = 3 # any\n" in text and text.count("#") == 2
+
+
+def test_fields_can_be_set(recipe_file, recipe):
+    changes = [
+        "finetune.steps = 9",
+        "precision=bf16",
+        "router.betas=[0.5, 0.6]",
+        "pretrain.sampling.ratios.low-light=2",
+    ]
+    changes += ["encoder.features=32", "network.prior_channels=16"]  # neither fits without the other
+    changed = load_recipe("compact", recipe_file, changes)
+    assert changed.finetune.steps == 9 and changed.precision == "bf16" and changed.router.betas == (0.5, 0.6)
+    assert changed.pretrain.sampling.ratios == {"low-light": 2} and changed.network.prior_channels == 16
+    assert len(differences(recipe, changed)) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "hint"),
+    [
+        ("finetune.stpes=9", "finetune.stpes: no recipe has such a field", "finetune.steps"),
+        ("quux=1", "quux", "--print-recipe"),
+        ("finetune=1", "finetune", "did you mean finetune"),
+        ("finetune.steps", "expected key=value", "--set"),
+        ("finetune.steps=", "expected key=value", "--set"),
+        ("finetune.steps=many", "finetune.steps is 'many', expected int", None),
+        ("finetune.steps=1.5", "finetune.steps is 1.5, expected int", None),
+        ("network.experts=3", "network.experts", None),
+        ("pretrain.sampling.ratios.fog=1", "fog", None),
+        ("quux.sampling.ratios.rain=1", "quux", None),
+        ("encoder.kind=clip", "encoder.", None),
+    ],
+)
+def test_a_wrong_set_is_one_line_that_names_the_key(recipe_file, change, said, hint):
+    with pytest.raises(UsageError) as caught:
+        load_recipe("compact", recipe_file, [change])
+    assert caught.value.message.startswith("--set") and said in caught.value.message
+    assert "\n" not in caught.value.message and (hint is None or hint in (caught.value.hint or ""))

@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from dataclasses import replace
 
 import pytest
@@ -12,9 +13,11 @@ from accelerate.state import AcceleratorState
 from lorair_cli.errors import TrainingError, UsageError
 from lorair_cli.settings import get_setting
 from lorair_cli.training import engine
+from lorair_cli.training import run as run_module
 from lorair_cli.training.engine import StageRun
 from lorair_cli.training.recipe import STAGES
 from lorair_cli.training.run import TrainingRun
+from lorair_cli.training.validation import Validation
 from lorair_cli.weights.checkpoint import load_checkpoint, read_info
 
 SETTING = get_setting("3task")
@@ -66,7 +69,48 @@ def whole(tmp_path_factory, recipe, clean):
 def test_a_run_leaves_a_checkpoint_per_stage_and_no_states(whole):
     names = sorted(path.name for path in whole.iterdir())
     results = ["finetune.safetensors", "pretrain.safetensors", "router.safetensors"]
-    assert names == sorted([*results, "log.txt", "recipe.toml", "run.json"])
+    best = ["finetune-best.safetensors", "pretrain-best.safetensors", "router-best.safetensors"]
+    assert names == sorted([*results, *best, "curves", "samples", "log.txt", "recipe.toml", "run.json"])
+    assert [path.name for path in sorted((whole / "samples").iterdir())] == [
+        "finetune-0000005.png",
+        "pretrain-0000005.png",
+    ]
+
+
+def test_curves_hold_losses_and_scores(whole):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    curves = EventAccumulator(str(whole / "curves"))
+    curves.Reload()
+    tags = set(curves.Tags()["scalars"])
+    assert {"router/loss", "router recognised/rain", "finetune psnr/noise", "finetune ssim/untouched"} <= tags
+    assert [point.step for point in curves.Scalars("finetune psnr/noise")] == [5]
+
+
+def test_without_tensorboard_a_run_goes_on_and_says_so(tmp_path, recipe, clean, accelerator, listen, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    listener = listen()
+    assert training(tmp_path, recipe, clean).run(["router"], accelerator, listener) is not None
+    assert sum("lorair[curves]" in line for line in listener.lines) == 1 and not (tmp_path / "curves").exists()
+
+
+def test_the_best_checkpoint_is_kept(tmp_path, whole, recipe, clean, accelerator, listen, monkeypatch):
+    monkeypatch.setattr(engine, "VALIDATE_SECONDS", 0.0)
+    scores = iter([0.2, 0.9, 0.3, 0.9, 0.1])
+    monkeypatch.setattr(run_module, "mean_score", lambda found: current[0])
+    current, original = [0.0], Validation.score
+
+    def score(self, *how):
+        current[0] = next(scores)
+        return original(self, *how)
+
+    monkeypatch.setattr(Validation, "score", score)
+    training(tmp_path, recipe, clean, valid=replace(clean, paths=clean.paths[:1])).run(
+        ["router"], accelerator, listen()
+    )
+    last = read_info(tmp_path / "router-best.safetensors").provenance["stages"][-1]
+    assert last["score"] == 0.9 and last["steps"] == 2, "the first of the best"
+    load_checkpoint([tmp_path / "router-best.safetensors"]).build_router()
 
 
 def test_the_results_build_a_router_and_a_network_that_restore(whole):

@@ -5,7 +5,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from lorair_cli.settings import get_setting
 from lorair_cli.training import validation as module
-from lorair_cli.training.validation import UNTOUCHED, Score, Validation, as_table, psnr
+from lorair_cli.training.validation import UNTOUCHED, Score, Validation, as_table, mean_score, psnr, ssim
 
 
 class Oracle(torch.nn.Module):
@@ -47,12 +47,15 @@ def test_a_score_for_each_degradation_and_for_untouched_photos(validation):
     assert [s.recognised for s in scores[:3]] == [0, 1, 0] and scores[3].recognised > 0.99
     for s in scores:
         assert s.psnr_after == pytest.approx(s.psnr_before, abs=1e-6)
+        assert s.ssim_after == pytest.approx(s.ssim_before, abs=1e-6) and s.ssim_after < 1 + 1e-9
+    assert mean_score(scores) == pytest.approx(np.mean([s.psnr_after for s in scores[:3]]))
     assert scores[3].psnr_before == 60 and all(s.psnr_before < 40 for s in scores[:3])
 
 
 def test_a_router_is_validated_without_a_network(validation):
     scores = validation.score(Oracle([0.0, 9.0, 0.0]), None, 1, bf16=False)
-    assert all(s.psnr_after is None for s in scores)
+    assert all(s.psnr_after is None and s.ssim_after is None for s in scores)
+    assert mean_score(scores) == pytest.approx(1 / 3)
     assert all("-" in line for line in as_table(scores).splitlines()[1:])
 
 
@@ -69,7 +72,20 @@ def test_a_large_folder_is_sampled(clean, monkeypatch):
 
 
 def test_the_table_shows_the_gain():
-    table = as_table([Score("rain", 20.0, 23.5, 0.9), Score("haze", 15.0, 14.0, 1.0)]).splitlines()
-    assert table[1].split() == ["rain", "20.00", "23.50", "+3.50", "0.90"]
-    assert table[2].split() == ["haze", "15.00", "14.00", "-1.00", "1.00"]
+    table = as_table([Score("rain", 20.0, 23.5, 0.9), Score("haze", 15.0, 14.0, 1.0, 0.9, 0.87123)]).splitlines()
+    assert table[1].split() == ["rain", "20.00", "23.50", "+3.50", "-", "0.90"]
+    assert table[2].split() == ["haze", "15.00", "14.00", "-1.00", "0.8712", "1.00"]
     assert len({len(line) for line in table}) == 1
+
+
+def test_samples_show_a_photo_before_restored_and_true(validation):
+    picture = validation.samples(Oracle([0.0, 9.0, 0.0]), Same(), 1, bf16=False)
+    h, w = validation.crops[0][1].shape[:2]
+    assert picture.shape == (4 * h, 3 * w, 3)
+    for row, (_, lq, gt, _) in enumerate(validation.crops[:4]):
+        np.testing.assert_array_equal(picture[row * h : (row + 1) * h], np.concatenate([lq, lq, gt], axis=1))
+
+
+def test_ssim_of_what_is_smaller_than_its_window_is_not_known():
+    small = np.zeros((10, 40, 3), np.uint8)
+    assert np.isnan(ssim(small, small)) and ssim(np.zeros((11, 40, 3), np.uint8), np.zeros((11, 40, 3), np.uint8)) == 1

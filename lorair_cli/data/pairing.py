@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorair_cli.errors import UsageError
-from lorair_cli.restoration.inputs import READABLE
+from lorair_cli.imaging.decode import READABLE
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,19 @@ def picture_files(folder: Path, pattern: str = "*") -> dict[str, Path]:
     return found
 
 
+def find_path(root: Path, relative: str) -> Path | None:
+    """``root / relative``, upper and lower case alike; None if it is not there."""
+    path = root
+    for part in relative.split("/"):
+        if not (path / part).exists():
+            same = (p.name for p in path.iterdir() if p.name.casefold() == part.casefold()) if path.is_dir() else ()
+            part = min(same, default="")
+            if not part:
+                return None
+        path = path / part
+    return path
+
+
 def _outdoor_rain(key: str) -> tuple[str, ...]:
     scene = re.fullmatch(r"(im_\d+)_s\d+_a\d+", key)  # 15 inputs share a truth, unless it was copied for each
     return (key, scene[1]) if scene else (key,)
@@ -48,7 +61,7 @@ def _raindrop(key: str) -> tuple[str, ...]:
 
 
 def _before_underscore(key: str) -> tuple[str, ...]:
-    return (key.split("_")[0],)
+    return (key.rpartition("/")[2].split("_")[0],)  # the truths lie in one folder, the inputs perhaps in parts
 
 
 def _weatherstream(key: str) -> tuple[str, ...]:
@@ -63,6 +76,19 @@ def _realblur(key: str) -> tuple[str, ...]:
     return (key,)
 
 
+def _weatherstream_train(key: str) -> tuple[str, ...]:
+    return (key.rpartition("/")[0] + "/gt",)
+
+
+def _norain(key: str) -> tuple[str, ...]:
+    return (re.sub(r"(^|/)rain(?=-?\d)", r"\1norain", key),)
+
+
+def _any_known(key: str) -> tuple[str, ...]:
+    """For collections that kept the names of their sources: shadows of SRD, drops, rain."""
+    return (key, *_norain(key), _raindrop(key)[0], f"{key}_no_shadow", f"{key}_free")
+
+
 RULES: dict[str, Callable[[str], tuple[str, ...]]] = {
     "same-name": lambda key: (key,),
     "outdoor-rain": _outdoor_rain,
@@ -70,6 +96,9 @@ RULES: dict[str, Callable[[str], tuple[str, ...]]] = {
     "before-underscore": _before_underscore,
     "weatherstream": _weatherstream,
     "realblur": _realblur,
+    "weatherstream-train": _weatherstream_train,
+    "norain": _norain,
+    "any-known": _any_known,
 }
 """From an input's name to the names its truth may have, the likeliest first."""
 

@@ -1,0 +1,97 @@
+"""Paired sets made from clean photos, laid out as the training sets of a setting lie on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lorair_cli.data.catalogue import TrainingSet, load_catalogue
+from lorair_cli.data.clean import CleanPhotos
+from lorair_cli.data.pairs import Pixels, quantised
+from lorair_cli.data.synthesis import degrade
+from lorair_cli.errors import TrainingError
+from lorair_cli.imaging.arrays import to_float
+from lorair_cli.imaging.encode import write_photo
+from lorair_cli.imaging.photo import Photo
+from lorair_cli.settings import TEN_DEGRADATIONS, Setting
+
+
+@dataclass(frozen=True)
+class Degrading:
+    """What to make of each clean photo."""
+
+    copies: int = 1
+    """Differently degraded copies of each photo under each degradation."""
+    strength: float | None = None
+    """0 (barely visible) to 1; drawn evenly for each picture when None."""
+    side: int | None = None
+    """The middle square of at most this many pixels a side is taken; None takes the whole photo."""
+    seed: int = 0
+    """Another seed is another draw. A picture depends on it, its photo, degradation and copy alone."""
+
+
+def write_pairs(
+    clean: CleanPhotos,
+    setting: Setting,
+    out: Path,
+    options: Degrading,
+    tick: Callable[[], object] = lambda: None,
+) -> dict[str, int]:
+    """Write the training sets of ``setting`` below ``out``, as PNG.
+
+    Args:
+        clean: ground truth.
+        setting: whose sets, with one degradation each.
+        out: made if it is not there. Pictures that are there are not made again, so a stopped call can go on.
+        options: how.
+        tick: called after each pair.
+
+    Returns:
+        For each set, by name, the pairs that now lie there.
+
+    Raises:
+        TrainingError: a photo cannot be read, or the disk is full.
+        ImageError: a picture cannot be written.
+    """
+    written = {}
+    for training_set in load_catalogue().of_setting(setting.name):
+        for index in range(len(clean)):
+            for copy in range(options.copies):
+                _write(clean, index, copy, training_set, out, options)
+                tick()
+        written[training_set.name] = len(clean) * options.copies
+    return written
+
+
+def _write(clean: CleanPhotos, index: int, copy: int, kind: TrainingSet, out: Path, options: Degrading) -> None:
+    number = index * options.copies + copy + 1
+    name = kind.written.format(n=number)
+    lq_file = out / kind.input[0] / f"{name}.png"
+    gt_file = lq_file
+    if kind.target:
+        gt_file = out / kind.target[0] / f"{(kind.written_target or kind.written).format(n=number)}.png"
+    if lq_file.is_file() and gt_file.is_file():
+        return
+    gt = _middle(clean.read(index), options.side)
+    if kind.target:  # of the others the photo itself is the input: noise comes while training
+        rng = np.random.default_rng((options.seed, index, TEN_DEGRADATIONS.index(kind.degradation), copy))
+        _save(quantised(degrade(to_float(gt), kind.degradation, rng, options.strength)), lq_file)
+    _save(gt, gt_file)
+
+
+def _middle(photo: Pixels, side: int | None) -> Pixels:
+    if side is None:
+        return photo
+    y, x = max(photo.shape[0] - side, 0) // 2, max(photo.shape[1] - side, 0) // 2
+    return photo[y : y + side, x : x + side]
+
+
+def _save(pixels: Pixels, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{path.parent}: cannot be made: {error.strerror}") from error
+    write_photo(Photo(np.ascontiguousarray(pixels)), path)

@@ -1,0 +1,150 @@
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from lorair_cli.data.clean import CleanPhotos
+from lorair_cli.data.degrading import Degrading, write_pairs
+from lorair_cli.data.pairs import Sampling, SyntheticPairs
+from lorair_cli.data.real import ATTITUDES, MixedPairs, RealPairs, find_sets
+from lorair_cli.errors import TrainingError
+from lorair_cli.settings import SETTINGS, get_setting
+
+SAMPLING = Sampling(photo_sides=(40, 48), patch=32, patches=2, local_views=1, untouched=0.0)
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for index in range(2):
+        cv2.imwrite(str(folder / f"{index}.png"), skimage.data.chelsea()[60 * index : 60 * index + 70, 90:170])
+    return CleanPhotos.find([folder])
+
+
+@pytest.fixture(scope="module")
+def folders(clean, tmp_path_factory):
+    """For each setting, a folder that ``write_pairs`` filled."""
+    root = tmp_path_factory.mktemp("sets")
+    for setting in SETTINGS.values():
+        write_pairs(clean, setting, root / setting.name, Degrading(side=64))
+    return root
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_what_is_written_is_found_again_whole(folders, clean, setting):
+    located = find_sets([folders / setting], get_setting(setting))
+    assert [one.set.degradation for one in located] == list(get_setting(setting).degradations)
+    for one in located:
+        assert len(one.pairs) == len(clean) and not (one.without_truth or one.without_input or one.leaked)
+        for _, lq, gt in one.pairs:
+            before, after = cv2.imread(str(lq)), cv2.imread(str(gt))
+            assert before.shape == after.shape == (64, 64, 3) and (before != after).any() == bool(one.set.target)
+
+
+def test_a_stopped_call_goes_on_and_makes_the_same(tmp_path, folders, clean):
+    setting = get_setting("5task")
+    write_pairs(clean, setting, tmp_path, Degrading(side=64))
+    files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.png"))
+    assert all((tmp_path / f).read_bytes() == (folders / "5task" / f).read_bytes() for f in files)
+    lost, kept = tmp_path / files[0], tmp_path / files[-1]
+    content, when = lost.read_bytes(), kept.stat().st_mtime_ns
+    lost.unlink()
+    write_pairs(clean, setting, tmp_path, Degrading(side=64))
+    assert lost.read_bytes() == content and kept.stat().st_mtime_ns == when
+
+
+def test_copies_differ(tmp_path, clean):
+    write_pairs(clean, get_setting("3task-real"), tmp_path, Degrading(copies=2, side=64))
+    (rain, *_) = find_sets([tmp_path], get_setting("3task-real"))
+    assert len(rain.pairs) == 4
+    assert (
+        len({lq.read_bytes() for _, lq, _ in rain.pairs}) == 4 and len({gt.read_bytes() for *_, gt in rain.pairs}) == 2
+    )
+
+
+def real(folders, setting="5task", mode="native", **changes):
+    from dataclasses import replace
+
+    chosen = get_setting(setting)
+    return RealPairs(find_sets([folders / setting], chosen), chosen, replace(SAMPLING, **changes), 16, mode)
+
+
+def mixed(folders, clean, share, setting="5task", **changes):
+    from dataclasses import replace
+
+    chosen, sampling = get_setting(setting), replace(SAMPLING, real=share, **changes)
+    made = None if clean is None else SyntheticPairs(clean, chosen, sampling, 16, 0)
+    return MixedPairs(real(folders, setting, **changes), made, chosen, sampling, 0)
+
+
+def test_input_and_truth_are_cut_from_one_place(folders):
+    source = real(folders)
+    for label in range(5):
+        for seed in range(4):
+            sample = source.draw(label, np.random.default_rng(seed))
+            assert int(sample.label) == label and float(sample.strength) == -1
+            assert sample.lq.shape == sample.gt.shape == (2, 3, 32, 32) and not (sample.lq == sample.gt).all()
+    snow = get_setting("5task").index("snow")  # snow leaves most pixels as they are
+    sample = source.draw(snow, np.random.default_rng(0))
+    assert float((sample.lq.float() - sample.gt.float()).abs().median()) < 40
+
+
+def test_noise_is_added_to_clean_photos_and_cut_to_whole_levels(folders):
+    source, label = real(folders, "3task", photo_sides=(64, 64)), get_setting("3task").index("noise")
+    spreads = set()
+    for seed in range(30):
+        sample = source.draw(label, np.random.default_rng(seed))
+        spreads.add(min((15, 25, 50), key=lambda s: abs(s - float((sample.lq.float() - sample.gt.float()).std()))))
+    assert spreads == {15, 25, 50}
+
+
+def test_the_untouched_share_is_the_truth_itself(folders):
+    sample = real(folders, untouched=1.0).draw(0, np.random.default_rng(0))
+    assert (sample.lq == sample.gt).all() and float(sample.strength) == 0
+
+
+def test_views_of_whole_photos_have_a_key_that_tells_them(folders):
+    source, seen = real(folders, mode="resize", photo_sides=(64, 64), turned=0.75), {}
+    for seed in range(60):
+        sample = source.draw(0, np.random.default_rng(seed))
+        key = int(sample.key)
+        assert 0 <= key < 2 * 5 * ATTITUDES
+        assert key not in seen or (seen[key] == sample.views).all()
+        seen[key] = sample.views
+    assert len(seen) == 2 * ATTITUDES
+    assert int(real(folders, photo_sides=(64, 64)).draw(0, np.random.default_rng(0)).key) == -1
+
+
+def test_degradations_are_drawn_alike_and_sources_in_their_share(folders, clean):
+    source, n = mixed(folders, clean, 0.25, patches=0), 300
+    samples = [source[i] for i in range(n)]
+    is_real = [float(s.strength) == -1 for s in samples]
+    assert abs(sum(is_real) - 0.25 * n) < 4 * (n * 0.25 * 0.75) ** 0.5
+    counts = np.bincount([int(s.label) for s in samples], minlength=5)
+    assert abs(counts - n / 5).max() < 4 * (n * 0.2 * 0.8) ** 0.5
+    again = source[17]
+    assert all((a == b).all() for a, b in zip(again, samples[17], strict=True))
+
+
+def test_real_pairs_alone_must_have_every_degradation(folders, clean, tmp_path):
+    with pytest.raises(TrainingError, match="no training set of setting 10task"):
+        find_sets([folders / "5task"], get_setting("10task"))
+    chosen = get_setting("5task")
+    some = [one for one in find_sets([folders / "5task"], chosen) if one.set.degradation != "haze"]
+    pairs = RealPairs(some, chosen, SAMPLING, 16, "native")
+    with pytest.raises(TrainingError, match="no pairs of haze") as caught:
+        MixedPairs(pairs, None, chosen, SAMPLING, 0)
+    assert "--clean" in (caught.value.hint or "")
+    made = SyntheticPairs(clean, chosen, SAMPLING, 16, 0)
+    source = MixedPairs(pairs, made, chosen, SAMPLING, 0)
+    labels = {int(source[i].label): float(source[i].strength) for i in range(40)}
+    assert labels[0] >= 0, "haze is made on the fly"
+
+
+def test_a_truth_of_another_size_is_named(folders, tmp_path, clean):
+    write_pairs(clean, get_setting("4task"), tmp_path, Degrading(side=64))
+    (snow, *_) = find_sets([tmp_path], get_setting("4task"))
+    for _, lq, _ in snow.pairs:
+        cv2.imwrite(str(lq), np.zeros((64, 60, 3), np.uint8))
+    with pytest.raises(TrainingError, match=r"snow_0000\d\.png: its truth has another size"):
+        RealPairs([snow], get_setting("4task"), SAMPLING, 16, "native").draw(0, np.random.default_rng(0))
