@@ -66,13 +66,13 @@ def evaluate(
     names = protocol or ["rgb" if target is not None else "no-reference"]
     default = ("psnr", "ssim") if target is not None else ("loe",)
     wanted = default if metrics is None else parse_metrics(metrics)
+    if target is None and "fid" in wanted:
+        raise UsageError("fid compares with ground truth", "name --target")
     meter = Meter([get_protocol(name) for name in names], wanted, str(choose_device(device)))
     if not meter.expected(target is not None) and "fid" not in wanted:
         raise UsageError(
             f"{', '.join(wanted)} cannot be measured by {', '.join(names)}", "name --target, or metric loe"
         )
-    if target is None and "fid" in wanted:
-        raise UsageError("fid compares with ground truth", "name --target")
     pairs = folder_pairs(inputs, target, pairing, restored)
     if restored is not None:
         subject = saved_results(restored, pairs)
