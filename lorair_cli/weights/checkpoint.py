@@ -2,10 +2,14 @@
 
 Tensors are named ``network.<key>`` and ``router.<key>``. A checkpoint may lie in several files (a backbone shared by
 all settings, a setting's experts and router head): their tensors are united, and the last file's metadata counts.
+
+Every file carries the SHA-256 of its own description and tensors, so that no byte of it can change unnoticed, wherever
+it was copied from. It proves that a file is whole, not whose it is: that is what ``weights.toml`` is for.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +29,9 @@ from lorair_cli.model.network import RestorationNetwork
 from lorair_cli.model.router import Router
 from lorair_cli.tables import build
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
+FIRST_VERSION = "1"
+"""Still read: it had no digest."""
 METADATA_KEY = "lorair"
 ENCODERS: dict[str, type[EncoderConfig]] = {"compact": CompactEncoderConfig, "clip": ClipEncoderConfig}
 """What ``kind`` says of a router's encoder."""
@@ -95,7 +101,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | Non
     if dtype is not None:
         tensors = {k: v.to(dtype) if v.is_floating_point() else v for k, v in tensors.items()}
     # One entry only: the library writes several in random order, and the same checkpoint would never be the same file.
-    data = save(tensors, {METADATA_KEY: json.dumps(info_as_dict(checkpoint.info), sort_keys=True)})
+    described = {**info_as_dict(checkpoint.info), "digest": ""}
+    digest = _digest(json.dumps(described, sort_keys=True), tensors)
+    data = save(tensors, {METADATA_KEY: json.dumps({**described, "digest": digest}, sort_keys=True)})
     try:
         with atomic_write(path) as file:
             file.write(data)
@@ -122,15 +130,38 @@ def load_checkpoint(paths: Sequence[Path]) -> Checkpoint:
     for path in paths:
         info = read_info(path)
         with _opened(path) as file:
-            for key in file.keys():  # noqa: SIM118  (safe_open is not a mapping)
-                part, _, name = key.partition(".")
-                if part not in parts:
-                    raise WeightsError(f"{path}: tensor {key!r} belongs to neither network nor router")
-                if name in parts[part]:
-                    raise WeightsError(f"{path}: tensor {key!r} is also in another file of this checkpoint")
-                tensor = file.get_tensor(key)
-                parts[part][name] = tensor.float() if tensor.is_floating_point() else tensor
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (safe_open is not a mapping)
+            description = file.metadata()[METADATA_KEY]
+        for key in tensors:
+            if key.partition(".")[0] not in parts:
+                raise WeightsError(f"{path}: tensor {key!r} belongs to neither network nor router")
+        _check_digest(path, description, tensors)
+        for key, tensor in tensors.items():
+            part, _, name = key.partition(".")
+            if name in parts[part]:
+                raise WeightsError(f"{path}: tensor {key!r} is also in another file of this checkpoint")
+            parts[part][name] = tensor.float() if tensor.is_floating_point() else tensor
     return Checkpoint(info, parts["network"], parts["router"], tuple(paths))
+
+
+def _digest(description: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a description as it is written, and of names, types, shapes and bytes of the tensors."""
+    total = hashlib.sha256(description.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _check_digest(path: Path, description: str, tensors: Mapping[str, Tensor]) -> None:
+    """``WeightsError`` if a file is not what it was written as; files of the first version do not tell."""
+    raw = json.loads(description)
+    digest = raw.get("digest", "")
+    if not digest and raw["format_version"] == FIRST_VERSION:
+        return
+    if not digest or _digest(description.replace(digest, "", 1), tensors) != digest:
+        raise WeightsError(f"{path}: damaged: not the numbers that it was written with", "fetch or copy the file again")
 
 
 @contextmanager
@@ -184,8 +215,10 @@ def _info_from_json(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
         raise WeightsError(f"{path}: not a lorair checkpoint (its metadata says nothing about the model)")
     try:
         raw = json.loads(metadata[METADATA_KEY])
-        if (version := raw.pop("format_version", None)) != FORMAT_VERSION:
+        if (version := raw.pop("format_version", None)) not in (FIRST_VERSION, FORMAT_VERSION):
             raise WeightsError(f"{path}: format {version!r}, this program reads {FORMAT_VERSION!r}", "update lorair")
+        if not isinstance(raw.pop("digest", ""), str):
+            raise WeightsError(f"{path}: its description is damaged: digest is no text")
         encoder = raw["router"]["encoder"]
         raw["router"]["encoder"] = build(ENCODERS[encoder.pop("kind")], encoder, "router.encoder")
         info = build(CheckpointInfo, raw)
