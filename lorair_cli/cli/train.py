@@ -138,6 +138,7 @@ def train(
         talk.print(f"{processes}device {accelerator.device.type}, precision {resolved.precision}, folder {folder}")
         with training_progress(talk) as reporter:
             result = run.run(stages, accelerator, reporter)
+        accelerator.end_training()
         if result is None:
             talk.print("Stopped. Run the same command again to go on.")
             raise typer.Exit(STOPPED)

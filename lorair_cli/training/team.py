@@ -15,6 +15,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+
+# Its functions take the group of all processes as a default, settled on import. Optimizers import it late, when there
+# is one, which then outlives its end: its threads are torn down with the interpreter, and that now and then aborts.
+import torch.distributed.nn.functional
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
