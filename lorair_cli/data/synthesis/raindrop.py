@@ -56,6 +56,7 @@ class RaindropParameters:
 
 def draw(rng: np.random.Generator, strength: float) -> RaindropParameters:
     """Parameters of a wet window of the given strength in [0, 1]."""
+    plain = float(rng.uniform()) < RAINDROP.plain_chance
     return RaindropParameters(
         coverage=RAINDROP.coverage.draw(rng, strength),
         radius=RAINDROP.radius.draw(rng, strength),
@@ -65,9 +66,9 @@ def draw(rng: np.random.Generator, strength: float) -> RaindropParameters:
         defocus=RAINDROP.defocus.draw(rng),
         reach=RAINDROP.reach.draw(rng),
         opacity=RAINDROP.opacity.draw(rng),
-        glow=RAINDROP.glow.draw(rng),
+        glow=0.0 if plain else RAINDROP.glow.draw(rng),
         rim=RAINDROP.rim.draw(rng),
-        highlight=RAINDROP.highlight.draw(rng),
+        highlight=0.0 if plain else RAINDROP.highlight.draw(rng),
     )
 
 

@@ -173,10 +173,12 @@ class RaindropRanges:
     """Height of a drop over its width."""
     defocus: Range = Range(0.1, 0.45)
     """Softness of the edges (standard deviation of the blur), in typical radii."""
-    reach: Range = Range(0.25, 0.6)
+    reach: Range = Range(0.15, 0.6)
     """Half-width of the scene that a drop shows, as a share of the photo's short side."""
     opacity: Range = Range(0.8, 1.0)
     """Weight of the refracted scene inside a drop."""
+    plain_chance: float = 0.35
+    """Share of the windows whose drops neither glow nor have a light spot, as under an even sky."""
     glow: Range = Range(0.0, 0.35)
     """Share of the brightest part of the scene (most often the sky) that a drop shows all over."""
     rim: Range = Range(0.0, 0.35)
@@ -286,10 +288,12 @@ class SnowRanges:
     """Length of a flake along its fall over its width."""
     tilt: Range = Range(-50, 50)
     """Direction of the fall, degrees from vertical."""
-    opacity: Span = Span(0.55, 0.95)
+    opacity: Span = Span(0.55, 1.0, jitter=0.4)
     """Greatest opacity of a flake."""
     white: Range = Range(0.9, 1.0)
     """Brightness of the flakes, display value."""
+    veiled: float = 0.6
+    """Probability of a veil: Snow100K has none."""
     veil: Span = Span(0.0, 0.22, jitter=0.3)
     """Opacity of the veil."""
 

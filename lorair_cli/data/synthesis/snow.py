@@ -80,7 +80,7 @@ def draw(rng: np.random.Generator, strength: float) -> SnowParameters:
         radius_spread=SNOW.radius_spread.draw(rng),
         irregularity=SNOW.irregularity.draw(rng),
         white=SNOW.white.draw(rng),
-        veil=SNOW.veil.draw(rng, strength),
+        veil=SNOW.veil.draw(rng, strength) if rng.uniform() < SNOW.veiled else 0.0,
     )
 
 
