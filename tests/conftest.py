@@ -1,6 +1,7 @@
 """A tiny checkpoint that changes photos visibly and in a known way, for tests of everything above the model, and a
 recipe so small that a stage of training is over in a second."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,12 @@ def tiny_checkpoint(setting: str = "3task", top_k: int = 1) -> Checkpoint:
         top_k=top_k,
     )
     return Checkpoint(info, network.state_dict(), router.state_dict())
+
+
+@pytest.fixture(scope="session")
+def checkpoint_of() -> Callable[..., Checkpoint]:
+    """``checkpoint_of("10task")``: such weights of a setting."""
+    return tiny_checkpoint
 
 
 @pytest.fixture(scope="session")

@@ -66,20 +66,19 @@ def load_restorer(
 ) -> tuple[Restorer, str]:
     """A restorer and the beginning of the SHA-256 of each of its files; errors as ``Restorer`` has them."""
     from lorair_cli.restoration.restorer import Restorer
-    from lorair_cli.weights.checkpoint import load_checkpoint
+    from lorair_cli.weights.loading import load_weights
     from lorair_cli.weights.manifest import describe_file
-    from lorair_cli.weights.store import find_weights
 
-    paths = find_weights(setting, scale) if weights is None else find_weights(weights)
+    checkpoint = load_weights(setting, scale) if weights is None else load_weights(weights)
     restorer = Restorer(
-        load_checkpoint(paths),
+        checkpoint,
         device=device,
         precision=precision,
         tile=tile,
         top_k=top_k,
         pooling_window=pooling_window,
     )
-    return restorer, "+".join(describe_file(path).sha256[:12] for path in paths)
+    return restorer, "+".join(describe_file(path).sha256[:12] for path in checkpoint.files)
 
 
 @dataclass(frozen=True)

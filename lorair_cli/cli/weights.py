@@ -47,6 +47,8 @@ def list_weights(as_json: JsonOption = False) -> None:
         data.print(f"  {', '.join(entry.degradations)}")
         data.print(f"  trained on {entry.trained_on}")
         data.print(f"  stands for the paper's {entry.paper}")
+        if entry.note:
+            data.print(f"  {entry.note}")
 
 
 @app.command("download")
@@ -209,11 +211,11 @@ def export(
     """
     shares = _shares(mixture)
     _refuse_existing(output, overwrite)
-    from lorair_cli.weights.checkpoint import load_checkpoint
     from lorair_cli.weights.export import export as write
-    from lorair_cli.weights.store import find_weights, locate
+    from lorair_cli.weights.loading import load_weights
 
-    checkpoint = load_checkpoint(find_weights(weights) if weights is not None else locate(setting, scale))
+    get_setting(setting)
+    checkpoint = load_weights(setting, scale) if weights is None else load_weights(weights)
     difference = write(checkpoint, shares, output)
     data.print(str(output))
     talk.print(f"largest difference to the network with experts: {difference:.1e}")

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from lorair_cli.model.config import NetworkConfig
 
+EXPERT_TENSORS = ("expert_a", "expert_b")
+"""Last part of the names of tensors whose first axis counts the experts."""
+
 
 class ExpertConv2d(nn.Module):
     """A convolution that holds ``n`` low-rank experts, or none.

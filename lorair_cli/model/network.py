@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lorair_cli.model.blocks import NAFBlock
 from lorair_cli.model.config import NetworkConfig
-from lorair_cli.model.experts import ExpertConv2d
+from lorair_cli.model.experts import EXPERT_TENSORS, ExpertConv2d
 from lorair_cli.model.modulator import build_modulator, build_prior_mlp
 
 
@@ -122,7 +122,7 @@ def fold(network: RestorationNetwork, mixture: Tensor, dtype: torch.dtype | None
     convolutions = {name: m for name, m in network.named_modules() if isinstance(m, ExpertConv2d)}
     for key, value in network.state_dict().items():
         owner, _, leaf = key.rpartition(".")
-        if leaf in ("expert_a", "expert_b"):
+        if leaf in EXPERT_TENSORS:
             continue
         if leaf == "weight" and owner in convolutions:
             value = convolutions[owner].mixed_weight(mixture[None])[0]

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from lorair_cli.model.config import RouterConfig
 from lorair_cli.model.encoders import build_encoder
 
+ROUTER_HEAD = "head."
+"""How the names of the last layer's tensors begin, whose first axis counts the degradations."""
+
 
 class Router(nn.Module):
     """One downsampled view and M local views in; prior and logits out.

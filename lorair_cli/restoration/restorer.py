@@ -24,8 +24,8 @@ from lorair_cli.restoration.memory import choose_tile, free_memory, is_out_of_me
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
 from lorair_cli.settings import DEFAULT_SETTING
 from lorair_cli.weights import publish
-from lorair_cli.weights.checkpoint import Checkpoint, load_checkpoint
-from lorair_cli.weights.store import find_weights
+from lorair_cli.weights.checkpoint import Checkpoint
+from lorair_cli.weights.loading import load_weights
 
 OVERLAP = 64
 """Pixels that neighbouring tiles share: four strides of the coarsest stage, over which they blend."""
@@ -124,9 +124,8 @@ class Restorer:
             WeightsError: the weights cannot be had, or they are damaged.
             DeviceError: the device is not there.
         """
-        paths = find_weights(name, scale, revision) if weights is None else find_weights(weights)
         return cls(
-            load_checkpoint(paths),
+            load_weights(name, scale, revision) if weights is None else load_weights(weights),
             device=device,
             precision=precision,
             tile=tile,

@@ -11,19 +11,15 @@ from torch import Tensor, nn
 
 from lorair_cli.errors import TrainingError
 from lorair_cli.model.config import ClipEncoderConfig, NetworkConfig, RouterConfig
+from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.model.network import RestorationNetwork
-from lorair_cli.model.router import Router
+from lorair_cli.model.router import ROUTER_HEAD, Router
 from lorair_cli.settings import Setting
 from lorair_cli.training.folder import RunFolder
 from lorair_cli.training.recipe import STAGES, Recipe, Stage
 from lorair_cli.training.reporting import Reporter
 from lorair_cli.weights.checkpoint import Checkpoint, load_checkpoint
 from lorair_cli.weights.clip import clip_weights
-
-EXPERTS = ("expert_a", "expert_b")
-"""How the names of experts' tensors end."""
-HEAD = "head."
-"""How the names of the router's last layer begin: it speaks of the setting's degradations, as the experts do."""
 
 
 @dataclass(frozen=True)
@@ -101,20 +97,22 @@ class Origins:
             raise self._nothing_before("finetune", "a network", "pretrain")
         if _plain(source.info.network) != _plain(self.recipe.network):
             raise TrainingError("finetune: the network of stage 1 is not of the recipe's size")
-        network.load_state_dict({k: v for k, v in source.network.items() if not k.endswith(EXPERTS)}, strict=False)
+        network.load_state_dict(
+            {k: v for k, v in source.network.items() if not k.endswith(EXPERT_TENSORS)}, strict=False
+        )
         if self.start is not None:
-            experts = {k: v for k, v in self.start.network.items() if k.endswith(EXPERTS)}
+            experts = {k: v for k, v in self.start.network.items() if k.endswith(EXPERT_TENSORS)}
             if experts := self._of_this_setting(self.start, experts):
                 self._overlay(network, experts, reporter, "finetune")
         if self.recipe.finetune.trains == "experts":
             for name, parameter in network.named_parameters():
-                parameter.requires_grad = name.endswith(EXPERTS)
+                parameter.requires_grad = name.endswith(EXPERT_TENSORS)
 
     def _of_this_setting(self, start: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``tensors`` without those that speak of degradations, unless they are the setting's in the same order."""
         if start.info.degradations == self.setting.degradations:
             return dict(tensors)
-        return {k: v for k, v in tensors.items() if not (k.startswith(HEAD) or k.endswith(EXPERTS))}
+        return {k: v for k, v in tensors.items() if not (k.startswith(ROUTER_HEAD) or k.endswith(EXPERT_TENSORS))}
 
     def _overlay(self, module: nn.Module, tensors: Mapping[str, Tensor], reporter: Reporter, stage: Stage) -> None:
         """Copy the tensors whose name and shape fit; ``TrainingError`` if there are none."""

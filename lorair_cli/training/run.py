@@ -77,6 +77,8 @@ class TrainingRun:
             files.claim(self.recipe, self.setting.name, None if self.start_from is None else self.start_from.name)
         reporter = files.log(reporter) if accelerator.is_main_process else Silence()
         start = None if self.start_from is None else load_checkpoint([self.start_from])
+        if start is not None and start.covers(self.setting):
+            start = start.narrowed(self.setting)
         origins = Origins(files, self.recipe, self.setting, start)
         if all(files.result(stage).is_file() for stage in stages):
             for stage in stages:

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ from torch import Tensor, nn
 from lorair_cli.errors import WeightsError
 from lorair_cli.imaging.files import atomic_write
 from lorair_cli.model.config import ClipEncoderConfig, CompactEncoderConfig, EncoderConfig, NetworkConfig, RouterConfig
+from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.model.network import RestorationNetwork
-from lorair_cli.model.router import Router
+from lorair_cli.model.router import ROUTER_HEAD, Router
+from lorair_cli.settings import Setting
 from lorair_cli.tables import build
 
 FORMAT_VERSION = "2"
@@ -79,6 +81,36 @@ class Checkpoint:
             router = Router(self.info.router)
         _assign(router, self.router, self._where("router"))
         return router.eval()
+
+    def covers(self, setting: Setting) -> bool:
+        """Whether these weights know every degradation of ``setting``."""
+        return set(setting.degradations) <= set(self.info.degradations)
+
+    def narrowed(self, setting: Setting) -> Checkpoint:
+        """The same weights for fewer degradations, in the setting's order.
+
+        Nothing else is asked of the router then: its probabilities are those of all, given that it is one of these.
+
+        Raises:
+            WeightsError: a degradation of the setting is unknown to these weights.
+        """
+        known = self.info.degradations
+        if not self.covers(setting):
+            unknown = [name for name in setting.degradations if name not in known]
+            raise WeightsError(f"{self._where('router')} knows no {', '.join(unknown)}: setting {setting.name} has it")
+        rows = torch.tensor([known.index(name) for name in setting.degradations])
+        n = len(rows)
+        info = replace(
+            self.info,
+            setting=setting.name,
+            degradations=setting.degradations,
+            network=replace(self.info.network, experts=n if self.info.network.experts else 0),
+            router=replace(self.info.router, classes=n),
+            top_k=min(self.info.top_k, n),
+        )
+        network = {k: v[rows] if k.endswith(EXPERT_TENSORS) else v for k, v in self.network.items()}
+        router = {k: v[rows] if k.startswith(ROUTER_HEAD) else v for k, v in self.router.items()}
+        return Checkpoint(info, network, router, self.files)
 
     def _where(self, part: str) -> str:
         return ": ".join([", ".join(map(str, self.files)), f"the {part}"]) if self.files else f"the {part}"

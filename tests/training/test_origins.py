@@ -6,12 +6,13 @@ import torch
 from lorair_cli.errors import TrainingError
 from lorair_cli.model.config import ClipEncoderConfig, RouterConfig
 from lorair_cli.model.encoders import ClipEncoder
+from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.model.network import RestorationNetwork
 from lorair_cli.model.router import Router
 from lorair_cli.settings import get_setting
 from lorair_cli.training import origins as module
 from lorair_cli.training.folder import RunFolder
-from lorair_cli.training.origins import EXPERTS, Origins
+from lorair_cli.training.origins import Origins
 from lorair_cli.weights.checkpoint import Checkpoint, CheckpointInfo, save_checkpoint
 
 SETTING = get_setting("3task")
@@ -80,7 +81,7 @@ def test_stage_2_is_stage_1_with_new_experts_that_change_nothing(origins, listen
     assert network.config.experts == 3
     assert all((p == 0).all() for name, p in network.named_parameters() if name.endswith("expert_b"))
     trained = {name for name, p in network.named_parameters() if p.requires_grad}
-    assert trained == {name for name, _ in network.named_parameters() if name.endswith(EXPERTS)}
+    assert trained == {name for name, _ in network.named_parameters() if name.endswith(EXPERT_TENSORS)}
 
 
 def test_stage_2_may_train_everything(origins, listen, recipe):
@@ -103,7 +104,7 @@ def test_a_start_gives_every_stage_its_weights(origins, listen, recipe):
     source, listener = origins(start), listen()
     for stage in ("router", "pretrain", "finetune"):
         assert taken(source.router(stage, listener), start.router) == start.router.keys()
-    plain = {k for k in start.network if not k.endswith(EXPERTS)}
+    plain = {k for k in start.network if not k.endswith(EXPERT_TENSORS)}
     assert taken(source.network("pretrain", listener), start.network) == plain
     assert taken(source.network("finetune", listener), start.network) == start.network.keys()
     total = len(start.router)
@@ -116,7 +117,7 @@ def test_a_start_of_other_degradations_gives_neither_head_nor_experts(origins, l
     assert taken(router, start.router) == {k for k in start.router if not k.startswith("head.")}
     save_checkpoint(origins().folder.result("router"), landed(recipe, network=False))
     network = origins(start).network("finetune", listen())
-    assert taken(network, start.network) == {k for k in start.network if not k.endswith(EXPERTS)}
+    assert taken(network, start.network) == {k for k in start.network if not k.endswith(EXPERT_TENSORS)}
     with pytest.raises(TrainingError, match="run the router stage for this setting first"):
         Origins(RunFolder(origins().folder.path / "new"), recipe, SETTING, start).router("pretrain", listen())
 

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from lorair_cli.errors import TrainingError, UsageError
+from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.settings import get_setting
 from lorair_cli.training import engine
 from lorair_cli.training import run as run_module
@@ -18,7 +19,7 @@ from lorair_cli.training.engine import StageRun
 from lorair_cli.training.recipe import STAGES
 from lorair_cli.training.run import TrainingRun
 from lorair_cli.training.validation import Validation
-from lorair_cli.weights.checkpoint import load_checkpoint, read_info
+from lorair_cli.weights.checkpoint import load_checkpoint, read_info, save_checkpoint
 
 SETTING = get_setting("3task")
 
@@ -254,6 +255,21 @@ def test_a_run_can_start_from_landed_weights(tmp_path, whole, recipe, clean, acc
     assert stages[-1]["start_from"] == "finetune.safetensors" and stages[0]["start_from"] is None
     with pytest.raises(TrainingError, match="start_from"):
         training(tmp_path, recipe, clean).run(["finetune"], accelerator, listener)
+
+
+def test_a_run_takes_its_share_of_weights_that_know_more(tmp_path, recipe, clean, accelerator, listen, checkpoint_of):
+    wide, listener = checkpoint_of("10task"), listen()
+    recipe = replace(
+        recipe, network=replace(wide.info.network, experts=0), encoder=wide.info.router.encoder, view_mode="native"
+    )
+    save_checkpoint(tmp_path / "wide.safetensors", wide)
+    run = training(tmp_path / "run", recipe, clean, start_from=tmp_path / "wide.safetensors")
+    run.run(["finetune"], accelerator, listener)
+    experts = sum(name.endswith(EXPERT_TENSORS) for name in wide.network)
+    assert any(line.startswith(f"finetune: {experts} of ") for line in listener.lines)
+    head = load_checkpoint([tmp_path / "run" / "finetune.safetensors"]).router["head.weight"]
+    rows = [wide.info.degradations.index(name) for name in get_setting("3task").degradations]
+    assert torch.equal(head, wide.router["head.weight"][rows])
 
 
 def test_more_experts_than_degradations_is_the_users_error(tmp_path, recipe, clean, accelerator, listen):

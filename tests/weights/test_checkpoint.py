@@ -12,6 +12,7 @@ from safetensors.torch import save
 
 from lorair_cli.errors import WeightsError
 from lorair_cli.model.config import ClipEncoderConfig
+from lorair_cli.settings import get_setting
 from lorair_cli.weights.checkpoint import Checkpoint, load_checkpoint, read_info, save_checkpoint
 from lorair_cli.weights.integrity import damage
 from lorair_cli.weights.manifest import describe_file
@@ -311,3 +312,28 @@ def test_authors_files_are_pointed_to_convert(tmp_path):
     path = tmp_path / "setting1_ir.pth"
     torch.save({"params": {"a": torch.zeros(1)}}, path)
     refused(path, "lorair weights convert")
+
+
+def test_narrowed_weights_answer_as_the_wide_ones_would_of_these_degradations_alone(checkpoint_of):
+    wide, narrow = checkpoint_of("10task"), get_setting("5task")  # of another order, too
+    few = wide.narrowed(narrow)
+    assert (few.info.setting, few.info.degradations) == ("5task", narrow.degradations)
+    rows = [wide.info.degradations.index(name) for name in narrow.degradations]
+    generator = torch.Generator().manual_seed(1)
+    views, photo = torch.rand(2, 3, 3, 32, 32, generator=generator), torch.rand(1, 3, 16, 16, generator=generator)
+    with torch.no_grad():
+        (prior, logits), (few_prior, few_logits) = wide.build_router()(views), few.build_router()(views)
+        torch.testing.assert_close(few_prior, prior)
+        given = logits.softmax(-1)[:, rows]
+        torch.testing.assert_close(few_logits.softmax(-1), given / given.sum(-1, keepdim=True))
+        big, small = wide.build_network(), few.build_network()
+        shown = []
+        for mine, theirs in enumerate(rows):
+            shown.append(small(photo, prior[:1], torch.eye(len(rows))[[mine]]))
+            torch.testing.assert_close(shown[-1], big(photo, prior[:1], torch.eye(10)[[theirs]]))
+    assert all(float((one - shown[0]).abs().max()) > 1e-3 for one in shown[1:])  # experts that differ
+
+
+def test_weights_are_not_narrowed_to_what_they_do_not_know(checkpoint_of):
+    with pytest.raises(WeightsError, match=r"the router knows no low-light, snow, blur: setting 5task has it"):
+        checkpoint_of("3task").narrowed(get_setting("5task"))
