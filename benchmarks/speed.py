@@ -22,21 +22,20 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from lorair_cli.cli.process import prepare_process
-from lorair_cli.model.config import NetworkConfig
 from lorair_cli.model.experts import ExpertConv2d
 from lorair_cli.model.network import RestorationNetwork, fold
 from lorair_cli.restoration.device import choose_device, choose_precision
+from lorair_cli.training.recipe_file import load_recipe
 
-CONFIGS = {
-    "paper": NetworkConfig(experts=3),
-    "compact": NetworkConfig(48, (1, 1, 8), 1, (1, 1, 1), stem=2, prior_channels=128, experts=10),
-}
+EXPERTS = {"paper": 3, "compact": 10}
+"""Scale and its number of experts: Setting I, whose weights the authors published, and the bundled ten."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -69,7 +68,7 @@ def rate(dtype: torch.dtype, m: int, k: int, n: int, device: torch.device) -> fl
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", choices=CONFIGS, default="paper")
+    parser.add_argument("--scale", choices=EXPERTS, default="paper")
     parser.add_argument("--size", type=int, default=512, help="side of the photo in pixels")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, help="torch's own choice if not given")
@@ -79,7 +78,7 @@ def main() -> None:
     device = choose_device("auto")
     precision = choose_precision("auto", device)
     torch.manual_seed(0)
-    config = CONFIGS[args.scale]
+    config = replace(load_recipe(args.scale).network, experts=EXPERTS[args.scale])
     network = RestorationNetwork(config).eval().to(device)
     for parameter in network.parameters():  # as initialised, experts and branches are zero
         parameter.add_(0.02 * torch.randn_like(parameter))
