@@ -107,6 +107,8 @@ def bare_step(stage: Stage, recipe: Recipe, setting: str, accelerator: Accelerat
         pixels(photos, sampling.patches, 3, sampling.patch, sampling.patch),
         pixels(photos, sampling.patches, 3, sampling.patch, sampling.patch),
         numbers(-1, torch.int64),
+        numbers(-1, torch.int64),
+        numbers(0, torch.float32),
     )
     began = time.perf_counter()
     for step in range(WARM_UP + steps):

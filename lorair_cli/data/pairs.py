@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lorair_cli.data.clean import CleanPhotos
-from lorair_cli.data.synthesis import degrade
+from lorair_cli.data.synthesis import IN_ORDER, degrade
 from lorair_cli.errors import TrainingError
 from lorair_cli.imaging.arrays import to_float
 from lorair_cli.imaging.views import mirrored_to, native_views, resize_views
@@ -47,6 +47,8 @@ class Sampling:
     rain and drops, so turns are rare by default; 0.75 makes all eight attitudes alike."""
     untouched: float = 0.05
     """Share of photos left as they are: a good photo must come out unharmed."""
+    composite: float = 0.0
+    """Share of the photos made on the fly, but for the untouched, that get a second degradation."""
     real: float = 0.5
     """Share of real pairs where there are real and synthetic ones of a degradation."""
     ratios: dict[str, float] = field(default_factory=dict)
@@ -63,7 +65,7 @@ class Sampling:
             raise ValueError(f"photo_sides begin at {low}, below the patch of {self.patch}")
         if not 0 < self.smallest_scale <= 1:
             raise ValueError(f"smallest_scale {self.smallest_scale} is outside 0 to 1")
-        for name in ("turned", "untouched", "real"):
+        for name in ("turned", "untouched", "composite", "real"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} {getattr(self, name)} is outside 0 to 1")
         for name, weight in self.ratios.items():
@@ -88,6 +90,10 @@ class Sample(NamedTuple):
     """``(patches, 3, p, p)`` uint8."""
     key: Tensor = torch.tensor(-1)
     """Views with the same key, 0 or more, are the same to the bit; -1 says nothing."""
+    second: Tensor = torch.tensor(-1)
+    """Index of another degradation that the photo has as well; -1 for none."""
+    second_strength: Tensor = torch.tensor(0.0)
+    """Its strength in [0, 1]."""
 
 
 def probabilities(setting: Setting, sampling: Sampling) -> npt.NDArray[np.float64]:
@@ -137,10 +143,25 @@ class SyntheticPairs(Dataset[Sample]):
         photo = mirrored_to(self.clean.read(int(rng.integers(len(self.clean)))), s.patch)
         gt = Cut.draw(photo, s, rng).of(photo)
         strength = 0.0 if rng.uniform() < s.untouched else float(rng.uniform())
-        lq = gt
-        if strength > 0:
-            lq = quantised(degrade(to_float(gt), self.setting.degradations[label], rng, strength))
-        return as_sample(lq, gt, label, strength, s, self.view_mode, self.view, rng)
+        if strength == 0:
+            return as_sample(gt, gt, label, strength, s, self.view_mode, self.view, rng)
+        strengths = {label: strength}
+        if s.composite > 0 and rng.uniform() < s.composite and (other := self._another(label, rng)) is not None:
+            strengths[other] = float(rng.uniform())
+        image = to_float(gt)
+        for index in sorted(strengths, key=lambda i: IN_ORDER.index(self.setting.degradations[i])):
+            image = degrade(image, self.setting.degradations[index], rng, strengths[index])
+        sample = as_sample(quantised(image), gt, label, strength, s, self.view_mode, self.view, rng)
+        for other in strengths.keys() - {label}:
+            second_strength = torch.tensor(strengths[other], dtype=torch.float32)
+            sample = sample._replace(second=torch.tensor(other), second_strength=second_strength)
+        return sample
+
+    def _another(self, label: int, rng: np.random.Generator) -> int | None:
+        """A degradation besides ``label``, drawn by the same ratios; None if they leave no other."""
+        weights = self.probabilities.copy()
+        weights[label] = 0
+        return int(rng.choice(len(weights), p=weights / weights.sum())) if weights.any() else None
 
 
 @dataclass(frozen=True)

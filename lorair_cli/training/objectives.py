@@ -89,8 +89,9 @@ class Features:
 class RouterObjective:
     """Cross-entropy on the degradation (LoRA-IR, section 3.1), plus the squared error of its strength.
 
-    The strength counts where it is known: a real pair does not tell it (-1). Without ``learns_strength`` every label
-    is certain and the strength is nobody's business, as in the paper.
+    A photo with two degradations is half of each, and as strong as the stronger. The strength counts where it is
+    known: a real pair does not tell it (-1). Without ``learns_strength`` every label is certain and the strength is
+    nobody's business, as in the paper.
     """
 
     def __init__(self, module: RouterTrainee, learns_strength: bool = True) -> None:
@@ -107,9 +108,13 @@ class RouterObjective:
             logits, strength = self.module(seen)
         known = (batch.strength >= 0) & self.learns_strength
         certainty = torch.where(known, batch.strength, torch.ones_like(batch.strength))
-        loss: Tensor = F.cross_entropy(logits.float(), faded_target(batch.label, certainty, logits.shape[-1]))
+        target = faded_target(batch.label, certainty, logits.shape[-1])
+        others = torch.ones_like(certainty) if not self.learns_strength else batch.second_strength
+        both = (target + faded_target(batch.second.clamp(min=0), others, logits.shape[-1])) / 2
+        loss: Tensor = F.cross_entropy(logits.float(), torch.where(batch.second[:, None] >= 0, both, target))
         # The mean is over all photos, so that a share of a batch weighs as its number of photos.
-        loss = loss + 2 * ((strength.float() - batch.strength).square() * known).mean()
+        strongest = torch.maximum(batch.strength, batch.second_strength)
+        loss = loss + 2 * ((strength.float() - strongest).square() * known).mean()
         arithmetic.backward(loss)
         return loss.detach()
 

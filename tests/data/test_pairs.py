@@ -93,6 +93,43 @@ def test_the_untouched_share_is_left_as_it_is(clean, quick):
     assert all(not torch.equal(s.lq, s.gt) for s in samples if s.strength > 0)
 
 
+def test_the_composite_share_gets_a_second_degradation_by_the_ratios(clean, quick):
+    n, share = 300, 0.4
+    source = stream(clean, composite=share, untouched=0.1, local_views=1, ratios={"noise": 0.0})
+    samples = [source[i] for i in range(n)]
+    both = [s for s in samples if s.second >= 0]
+    expected = share * sum(bool(s.strength > 0) for s in samples)
+    assert abs(len(both) - expected) < 4 * (expected * (1 - share)) ** 0.5
+    assert {frozenset((int(s.label), int(s.second))) for s in both} == {frozenset((0, 1))}  # rain and haze, never noise
+    assert all(0 < s.strength <= 1 and 0 <= s.second_strength <= 1 for s in both)
+    assert all(s.second_strength == 0 for s in samples if s.second < 0)
+
+
+def test_two_degradations_happen_in_the_order_of_a_photos_life(clean, monkeypatch):
+    applied = []
+
+    def remembered(photo, name, rng, strength):
+        applied.append((name, strength))
+        return photo
+
+    monkeypatch.setattr(module, "degrade", remembered)
+    source, names = stream(clean, composite=1.0, untouched=0.0), get_setting("3task").degradations
+    seen = set()
+    for index in range(40):
+        applied.clear()
+        sample = source[index]
+        told = {names[sample.label]: float(sample.strength), names[sample.second]: float(sample.second_strength)}
+        assert {name: pytest.approx(strength) for name, strength in applied} == told
+        assert len(told) == 2
+        seen.add(tuple(name for name, _ in applied))
+    assert seen == {("haze", "rain"), ("haze", "noise"), ("rain", "noise")}
+
+
+def test_without_another_degradation_there_is_no_second(clean, quick):
+    source = stream(clean, composite=1.0, untouched=0.0, ratios={"haze": 0.0, "noise": 0.0})
+    assert all(source[i].second == -1 for i in range(5))
+
+
 def test_strengths_are_even(clean, quick):
     strengths = [float(stream(clean, untouched=0.0, patches=0)[i].strength) for i in range(120)]
     assert 0 < min(strengths) < 0.1 and 0.9 < max(strengths) <= 1 and abs(np.mean(strengths) - 0.5) < 0.1

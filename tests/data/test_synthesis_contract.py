@@ -7,7 +7,7 @@ import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorair_cli.data.synthesis import SYNTHESES, degrade
+from lorair_cli.data.synthesis import IN_ORDER, SYNTHESES, degrade
 from lorair_cli.errors import UsageError
 
 NAMES = sorted(SYNTHESES)
@@ -70,3 +70,7 @@ def test_a_strength_outside_zero_to_one_is_refused(strength):
 def test_an_unknown_degradation_is_refused():
     with pytest.raises(UsageError):
         degrade(photo(16), "fog", np.random.default_rng(0), 0.5)
+
+
+def test_every_degradation_has_its_place_in_the_order():
+    assert sorted(IN_ORDER) == NAMES

@@ -38,6 +38,8 @@ def batch(photos=4, patches=2, seed=0):
         lq=pixels(photos, patches, 3, 16, 16),
         gt=pixels(photos, patches, 3, 16, 16),
         key=torch.full((photos,), -1),
+        second=torch.full((photos,), -1),
+        second_strength=torch.zeros(photos),
     )
 
 
@@ -168,6 +170,23 @@ def test_a_strength_that_is_not_known_is_certain_and_teaches_the_label_alone(acc
     with torch.no_grad():
         logits, _ = trainee(to_unit(samples.views))
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, samples.label))
+
+
+def test_a_photo_with_two_degradations_is_half_of_each_and_as_strong_as_the_stronger(accelerator):
+    trainee = RouterTrainee(router()).eval()
+    one = batch(photos=2)._replace(label=torch.tensor([0, 2]), strength=torch.tensor([0.5, 1.0]))
+    two = one._replace(second=torch.tensor([1, -1]), second_strength=torch.tensor([0.8, 0.0]))
+    loss = RouterObjective(trainee).backward(two, accelerator)
+    with torch.no_grad():
+        logits, strength = trainee(to_unit(one.views))
+    entropy = torch.nn.functional.cross_entropy(logits, torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]))
+    expected = entropy + 2 * (strength - torch.tensor([0.8, 1.0])).square().mean()
+    torch.testing.assert_close(loss, expected)
+    mild = two._replace(second_strength=torch.tensor([0.0, 0.0]))  # a second one too weak to be seen says nothing
+    certain = [[0.5 + 1 / 6, 1 / 6, 1 / 6], [0.0, 0.0, 1.0]]
+    entropy = torch.nn.functional.cross_entropy(logits, torch.tensor(certain))
+    expected = entropy + 2 * (strength - torch.tensor([0.5, 1.0])).square().mean()
+    torch.testing.assert_close(RouterObjective(trainee).backward(mild, accelerator), expected)
 
 
 def test_the_papers_router_does_not_learn_the_strength(accelerator):

@@ -43,6 +43,11 @@ SYNTHESES: dict[str, Synthesis] = {
 }
 
 
+IN_ORDER = ("shadow", "haze", "rain", "snow", "raindrop", "blur", "low-light", "noise", "jpeg", "inpainting")
+"""Where they happen on the way from the scene to the archive: in the scene and the air, on the lens, in the camera, in
+the file, on the print. Of several degradations the earlier is applied first."""
+
+
 def degrade(clean: Photo, degradation: str, rng: np.random.Generator, strength: float | None = None) -> Photo:
     """``clean`` with one degradation.
 
