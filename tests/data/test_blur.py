@@ -87,19 +87,6 @@ def test_strength_sets_length():
     assert 30 < lengths[2] < 40
 
 
-@pytest.mark.parametrize("size", [(16, 16), (17, 61), (160, 160)])
-@pytest.mark.parametrize("strength", [0, 0.5, 1])
-def test_contract(size, strength):
-    clean = PHOTO[: size[0], : size[1]].copy()
-    for seed in range(4):
-        once, again = (blur.apply(clean, blur.draw(r, strength), r) for r in (rng(seed), rng(seed)))
-        assert np.array_equal(once, again)
-        assert once.shape == clean.shape
-        assert once.dtype == np.float32
-        assert 0 <= once.min() <= once.max() <= 1
-    assert np.array_equal(clean, PHOTO[: size[0], : size[1]])
-
-
 def test_stronger_is_further_from_the_photo():
     errors = [
         np.mean([np.mean((blur.apply(PHOTO, blur.draw(r, s), r) - PHOTO) ** 2) for r in map(rng, range(10))])

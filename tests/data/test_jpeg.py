@@ -61,15 +61,3 @@ def test_strength_sets_quality():
 def test_both_samplings_are_drawn():
     full = np.mean([jpeg.draw(rng(seed), 0.5).subsampling == "4:4:4" for seed in range(300)])
     assert 0.05 < full < 0.3
-
-
-@pytest.mark.parametrize("size", [(16, 16), (17, 61), (160, 160)])
-@pytest.mark.parametrize("strength", [0, 0.5, 1])
-def test_contract(size, strength):
-    clean = PHOTO[: size[0], : size[1]].copy()
-    once, again = (jpeg.apply(clean, jpeg.draw(r, strength), r) for r in (rng(1), rng(1)))
-    assert np.array_equal(once, again)
-    assert once.shape == clean.shape
-    assert once.dtype == np.float32
-    assert 0 <= once.min() <= once.max() <= 1
-    assert np.array_equal(clean, PHOTO[: size[0], : size[1]])

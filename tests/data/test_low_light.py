@@ -62,16 +62,3 @@ def test_strength_sets_brightness():
     assert 0.6 < means[0] < 0.8
     assert 0.2 < means[2] < 0.35
     assert 0.04 < means[4] < 0.11
-
-
-@pytest.mark.parametrize("size", [(16, 16), (17, 61), (160, 160)])
-@pytest.mark.parametrize("strength", [0, 0.5, 1])
-def test_contract(size, strength):
-    clean = PHOTO[: size[0], : size[1]].copy()
-    for seed in range(4):
-        once, again = (low_light.apply(clean, low_light.draw(r, strength), r) for r in (rng(seed), rng(seed)))
-        assert np.array_equal(once, again)
-        assert once.shape == clean.shape
-        assert once.dtype == np.float32
-        assert 0 <= once.min() <= once.max() <= 1
-    assert np.array_equal(clean, PHOTO[: size[0], : size[1]])

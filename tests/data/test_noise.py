@@ -64,16 +64,3 @@ def test_all_kinds_are_drawn():
     assert 0.15 < np.mean([each.kind == "poisson-gaussian" for each in drawn]) < 0.35
     assert any(each.grey for each in drawn)
     assert any(each.grain for each in drawn)
-
-
-@pytest.mark.parametrize("size", [(16, 16), (17, 61), (128, 128)])
-@pytest.mark.parametrize("strength", [0, 0.5, 1])
-def test_contract(size, strength):
-    clean = PHOTO[: size[0], : size[1]].copy()
-    for seed in range(8):
-        once, again = (noise.apply(clean, noise.draw(r, strength), r) for r in (rng(seed), rng(seed)))
-        assert np.array_equal(once, again)
-        assert once.shape == clean.shape
-        assert once.dtype == np.float32
-        assert 0 <= once.min() <= once.max() <= 1
-    assert np.array_equal(clean, PHOTO[: size[0], : size[1]])
