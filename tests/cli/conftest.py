@@ -22,12 +22,16 @@ class Called(NamedTuple):
         return [json.loads(line) for line in self.stdout.splitlines()]
 
 
+def _printed(error: LorairError) -> str:
+    return f"Error: {error.message}\n" + (f"Hint: {error.hint}\n" if error.hint else "")
+
+
 def call_lorair(*arguments, stdin=None) -> Called:
     result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
     raw = result.stdout_bytes
     text = raw.decode("utf-8", "replace")
     if isinstance(result.exception, LorairError):  # the script prints it and leaves with its exit code
-        return Called(result.exception.exit_code, text, f"{result.stderr}Error: {result.exception.message}\n", raw)
+        return Called(result.exception.exit_code, text, f"{result.stderr}{_printed(result.exception)}", raw)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Called(result.exit_code, text, result.stderr, raw)
@@ -47,3 +51,9 @@ def lorair(weights_file):
 def script():
     """Calls any command, as it is."""
     return call_lorair
+
+
+@pytest.fixture
+def call(request):
+    """Calls the command that the test's module is about, its ``COMMAND``: exit code, stdout, stderr."""
+    return lambda *arguments: call_lorair(request.module.COMMAND, *arguments)[:3]

@@ -8,23 +8,10 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from typer.testing import CliRunner
 
-from lorair_cli.cli.main import app
-from lorair_cli.errors import LorairError
 from lorair_cli.evaluation import datasets
 
-runner = CliRunner()
-
-
-def call(*arguments):
-    """Like the ``lorair`` script, whose ``run`` turns a ``LorairError`` into its exit code."""
-    result = runner.invoke(app, ["bench", *map(str, arguments)])
-    if isinstance(result.exception, LorairError):
-        return result.exception.exit_code, result.stdout, str(result.exception)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
+COMMAND = "bench"
 
 
 @pytest.fixture
@@ -64,7 +51,7 @@ print([m for m in ("torch", "skimage", "cv2", "pyiqa", "scipy") if m in sys.modu
         assert result.stdout.splitlines()[-1] == "[]"
 
 
-def test_list():
+def test_list(call):
     code, stdout, _ = call("--list", "--csv")
     lines = list(csv.DictReader(io.StringIO(stdout)))
     assert code == 0 and {"snow100k-s", "daclip-rainy", "derain-5sets", "builtin-noise"} <= {
@@ -75,7 +62,7 @@ def test_list():
     assert len(json.loads(call("--list", "--json")[1])["benchmarks"]) == len(lines)
 
 
-def test_partial_sets_in_json(root, common):
+def test_partial_sets_in_json(root, common, call):
     code, stdout, _ = call(
         "--dataset", "rain100l", "--dataset", "BSD68", "--setting", "3task", "--data", root, "--json", *common
     )
@@ -92,7 +79,7 @@ def test_partial_sets_in_json(root, common):
     assert 0 <= rows["rain100l-promptir", "accuracy"]["ours"] <= 100
 
 
-def test_weights_of_another_setting_than_the_papers_are_called_so(root, common):
+def test_weights_of_another_setting_than_the_papers_are_called_so(root, common, call):
     """The tiny weights are for Setting III; the paper prints LOL in Setting IV."""
     (root / "eval15").mkdir()
     for kind, source in (("low", "input"), ("high", "target")):
@@ -103,7 +90,7 @@ def test_weights_of_another_setting_than_the_papers_are_called_so(root, common):
     assert "model for" not in lines["bsd68-15", "psnr", "promptir-rgb"]["remark"]
 
 
-def test_resuming_restores_nothing_twice(root, common, monkeypatch):
+def test_resuming_restores_nothing_twice(root, common, monkeypatch, call):
     arguments = ["--dataset", "rain100l", "--data", root, "--csv", *common]
     first = call(*arguments, "--limit", 2)[1]
     assert "only the first 2 of 3 pictures" in first
@@ -115,7 +102,7 @@ def test_resuming_restores_nothing_twice(root, common, monkeypatch):
     assert len(restored) == 1 and call(*arguments)[1] == second and len(restored) == 1
 
 
-def test_two_processes_share_the_pictures(root, common, tmp_path):
+def test_two_processes_share_the_pictures(root, common, tmp_path, call):
     """torchrun sets what Accelerate reads; on CPUs they meet over gloo. One table comes out, as of one process."""
     arguments = ["--dataset", "rain100l", "--data", root, "--csv", *common]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -127,13 +114,13 @@ def test_two_processes_share_the_pictures(root, common, tmp_path):
     assert shared.stdout.strip() == call(*arguments)[1].strip()
 
 
-def test_a_missing_set_named_on_the_command_line(root, common):
+def test_a_missing_set_named_on_the_command_line(root, common, call):
     code, stdout, stderr = call("--dataset", "lol", "--dataset", "rain100l", "--data", root, "--markdown", *common)
     assert code == 1 and "| rain100l-promptir | psnr |" in stdout
     assert "Get it from: RetinexNet" in stderr and str(root / "eval15" / "low") in stderr and "15 pictures" in stderr
 
 
-def test_a_broken_set_does_not_stop_the_others(root, common):
+def test_a_broken_set_does_not_stop_the_others(root, common, call):
     (root / "Rain100L" / "input" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     code, stdout, stderr = call("--dataset", "rain100l", "--dataset", "bsd68-15", "--data", root, "--json", *common)
     answer = json.loads(stdout)
@@ -141,14 +128,14 @@ def test_a_broken_set_does_not_stop_the_others(root, common):
     assert {r["benchmark"] for r in answer["rows"]} == {"bsd68-15"}
 
 
-def test_a_page_of_the_extremes(root, common, tmp_path):
+def test_a_page_of_the_extremes(root, common, tmp_path, call):
     page = tmp_path / "page.html"
     code, _, _ = call("--dataset", "rain100l", "--data", root, "--html", page, *common)
     text = page.read_text(encoding="utf-8")
     assert code == 0 and text.count("<figure>") == 3 and "rain100l-promptir" in text and "weights" in text
 
 
-def test_a_table_with_some_cells_measured(root, common):
+def test_a_table_with_some_cells_measured(root, common, call):
     code, stdout, stderr = call("--table", 2, "--data", root, "--csv", *common)
     lines = {(r["benchmark"], r["metric"]): r for r in csv.DictReader(io.StringIO(stdout))}
     assert code == 0 and "sots-outdoor" in stderr
@@ -159,12 +146,12 @@ def test_a_table_with_some_cells_measured(root, common):
 
 
 @pytest.mark.parametrize("number", range(1, 11))
-def test_every_table_without_data_or_weights(number):
+def test_every_table_without_data_or_weights(number, call):
     code, stdout, _ = call("--table", number)
     assert code == 0 and stdout.startswith(f"Table {number}.") and "not measured" in stdout
 
 
-def test_builtin(common, monkeypatch):
+def test_builtin(common, monkeypatch, call):
     photos = [(name, photo[:48, :64]) for name, photo in datasets.sample_photos()]
     monkeypatch.setattr(datasets, "sample_photos", lambda: photos)
     code, stdout, _ = call("--dataset", "builtin", "--json", *common)
@@ -173,7 +160,7 @@ def test_builtin(common, monkeypatch):
     assert rows["builtin-noise", "psnr"]["protocol"] == "rgb" and 15 < rows["builtin-noise", "psnr"]["before"] < 25
 
 
-def test_speed(common):
+def test_speed(common, call):
     code, stdout, _ = call("--speed", "--size", "96x64", "--size", "64x64", "--json", "--tile", 128, *common[:-2])
     small, large = json.loads(stdout)["rows"]
     assert code == 0 and (large["width"], large["height"], large["tiles"]) == (96, 64, 1)
@@ -196,6 +183,6 @@ def test_speed(common):
         (["--speed", "--table", 1], "no data sets"),
     ],
 )
-def test_wrong_usage(arguments, message, weights_file):
+def test_wrong_usage(arguments, message, weights_file, call):
     code, stdout, stderr = call(*arguments, "--weights", weights_file)
     assert code == 2 and message in stderr and stdout == ""

@@ -6,22 +6,8 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from typer.testing import CliRunner
 
-from lorair_cli.cli.main import app
-from lorair_cli.errors import LorairError
-
-runner = CliRunner()
-
-
-def call(*arguments):
-    """Like the ``lorair`` script, whose ``run`` turns a ``LorairError`` into its exit code."""
-    result = runner.invoke(app, ["eval", *map(str, arguments)])
-    if isinstance(result.exception, LorairError):
-        return result.exception.exit_code, result.stdout, str(result.exception)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
+COMMAND = "eval"
 
 
 @pytest.fixture
@@ -39,7 +25,7 @@ def psnr(offset):
     return 20 * np.log10(255 / offset)
 
 
-def test_restoring_and_measuring(folders, weights_file):
+def test_restoring_and_measuring(folders, weights_file, call):
     code, stdout, _ = call(
         "--input", folders / "lq", "--target", folders / "gt", "--weights", weights_file, "--device", "cpu", "--json"
     )
@@ -50,7 +36,7 @@ def test_restoring_and_measuring(folders, weights_file):
     assert [i["image"] for i in answer["images"]] == ["0", "1"] and answer["images"][0]["recognised"]
 
 
-def test_pictures_of_another_tool_by_several_protocols(folders):
+def test_pictures_of_another_tool_by_several_protocols(folders, call):
     code, stdout, _ = call(
         *("--input", folders / "lq", "--target", folders / "gt", "--restored", folders / "other"),
         *("--protocol", "rgb", "--protocol", "daclip-rgb", "--metrics", "psnr", "--csv"),
@@ -62,7 +48,7 @@ def test_pictures_of_another_tool_by_several_protocols(folders):
     )
 
 
-def test_whole_pictures_by_a_protocol_that_cuts(folders):
+def test_whole_pictures_by_a_protocol_that_cuts(folders, call):
     code, stdout, _ = call(
         "--target", folders / "gt", "--restored", folders / "other", "--protocol", "promptir-rgb", "--metrics", "psnr"
     )
@@ -70,12 +56,12 @@ def test_whole_pictures_by_a_protocol_that_cuts(folders):
     assert code == 0 and "input" not in header and lines[-1].split() == ["mean", f"{psnr(2):.2f}"]
 
 
-def test_without_ground_truth(folders):
+def test_without_ground_truth(folders, call):
     code, stdout, _ = call("--input", folders / "lq", "--restored", folders / "other", "--json")
     assert code == 0 and json.loads(stdout)["mean"] == {"loe": 0}  # an offset keeps the order of lightness
 
 
-def test_pairing_rules(folders):
+def test_pairing_rules(folders, call):
     (folders / "gt" / "0.png").rename(folders / "gt" / "x0.png")
     arguments = ["--input", folders / "lq", "--target", folders / "gt", "--restored", folders / "other", "--json"]
     code, _, stderr = call(*arguments)
@@ -102,7 +88,7 @@ def test_pairing_rules(folders):
         (["--input", "lq", "--target", "gt", "--restored", "one"], "1 results are not in"),
     ],
 )
-def test_wrong_usage(arguments, message, folders, monkeypatch):
+def test_wrong_usage(arguments, message, folders, monkeypatch, call):
     monkeypatch.chdir(folders)
     (folders / "empty").mkdir()
     (folders / "one").mkdir()

@@ -164,7 +164,9 @@ def test_alone_or_in_a_batch_the_pixels_are_the_same(lorair, tree, tmp_path):
 def test_one_line_errors(lorair, photo, tmp_path, arguments, code, message):
     called = lorair("restore", photo, "-o", tmp_path / "out.png", *arguments)
     assert called.code == code and message in called.stderr and called.stdout == ""
-    assert len(called.stderr.splitlines()) == 1 and not (tmp_path / "out.png").exists()
+    error, *hint = called.stderr.splitlines()
+    assert error.startswith("Error: ") and all(line.startswith("Hint: ") for line in hint) and len(hint) <= 1
+    assert not (tmp_path / "out.png").exists()
 
 
 @pytest.mark.parametrize(
