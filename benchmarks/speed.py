@@ -1,6 +1,6 @@
 """How long one photo takes in the network, against the released way of running it and against the processor's floor.
 
-    python benchmarks/speed.py [--scale paper] [--size 512] [--runs 5] [--threads N]
+    python benchmarks/speed.py [--scale paper] [--size 512] [--runs 5] [--threads N] [--precision float32]
 
 Four ways of running the same mixture of experts, interleaved, medians in seconds:
 
@@ -8,7 +8,7 @@ released      float32, experts added up anew in every convolution, on a deep cop
               code does for a single photo
 unfolded      the same without the copies
 folded        folded once, float32
-ours          folded once, in the precision that ``auto`` picks here; what ``lorair restore`` runs
+ours          folded once, in channels_last, in the precision that ``auto`` picks here; what ``lorair restore`` runs
 
 The floor is the network's arithmetic (torch's own count of multiplications and additions, two per pair) at the rate
 that a large matrix product reaches on the same threads, and, for the compact scale, at that of products shaped like the
@@ -72,11 +72,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512, help="side of the photo in pixels")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, help="torch's own choice if not given")
+    parser.add_argument(
+        "--precision", default="auto", help="of ours; float32 is what a processor without bfloat16 gets"
+    )
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     device = choose_device("auto")
-    precision = choose_precision("auto", device)
+    precision = choose_precision(args.precision, device)
     torch.manual_seed(0)
     config = replace(load_recipe(args.scale).network, experts=EXPERTS[args.scale])
     network = RestorationNetwork(config).eval().to(device)
