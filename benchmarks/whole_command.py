@@ -39,6 +39,11 @@ BATCH_SIDE = (480, 360)
 """Width and height of the photos in the batch."""
 
 
+def make_photo(path: Path, width: int, height: int) -> None:
+    """``write_photo`` in another process: a child's peak begins with the memory that its parent has when it is born."""
+    run([sys.executable, __file__, "--write", path, "--size", f"{width}x{height}"])
+
+
 def write_photo(path: Path, width: int, height: int) -> None:
     """A sample photo, continued by its mirror images, with a little noise, as a JPEG of quality 92."""
     sample = skimage.data.astronaut()
@@ -151,7 +156,12 @@ def main(say: Callable[[str], None] = print) -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--batch", type=int, default=100, help="photos in the folder, 0 for none")
     parser.add_argument("--phases", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--size", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    if chosen.write is not None:
+        write_photo(chosen.write, *map(int, chosen.size.split("x")))
+        return
     setting = chosen.setting or ("10task" if chosen.scale == "compact" else "4task")
     if chosen.phases is not None:
         say(json.dumps(clock_phases(chosen.phases, chosen.scale, setting)))
@@ -163,7 +173,7 @@ def main(say: Callable[[str], None] = print) -> None:
         width, height = size_of(megapixels)
         with TemporaryDirectory() as folder:
             photo = Path(folder) / "photo.jpg"
-            write_photo(photo, width, height)
+            make_photo(photo, width, height)
             found = measure(photo, width * height, chosen.scale, setting, chosen.runs)
         seconds = " | ".join(f"{found[key]:.2f}" for key in ("torch", "command", *PHASES, "around"))
         say(f"| {megapixels:g} | {seconds} | {found['memory']:.0f} | {found['rest']:.0f} |")
