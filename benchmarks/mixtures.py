@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from gains import Pixels, psnr, read
 
-from lorair_cli.data.synthesis import IN_ORDER, degrade
+from lorair_cli.data.synthesis import degrade, in_order
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
@@ -29,7 +29,7 @@ STRENGTH = 0.5
 def degraded(clean: Pixels, mixture: tuple[str, ...], seed: int) -> Pixels:
     """``clean`` with every degradation of ``mixture``, as 8 bits."""
     rng, image = np.random.default_rng(seed), to_float(clean)
-    for name in sorted(mixture, key=IN_ORDER.index):
+    for name in in_order(mixture):
         image = degrade(image, name, rng, STRENGTH)
     return from_float(image, np.uint8)  # type: ignore[return-value]
 

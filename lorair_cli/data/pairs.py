@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lorair_cli.data.clean import CleanPhotos
-from lorair_cli.data.synthesis import IN_ORDER, degrade
+from lorair_cli.data.synthesis import degrade, in_order
 from lorair_cli.errors import TrainingError
 from lorair_cli.imaging.arrays import to_float
 from lorair_cli.imaging.views import mirrored_to, native_views, resize_views
@@ -145,17 +145,19 @@ class SyntheticPairs(Dataset[Sample]):
         strength = 0.0 if rng.uniform() < s.untouched else float(rng.uniform())
         if strength == 0:
             return as_sample(gt, gt, label, strength, s, self.view_mode, self.view, rng)
-        strengths = {label: strength}
-        if s.composite > 0 and rng.uniform() < s.composite and (other := self._another(label, rng)) is not None:
-            strengths[other] = float(rng.uniform())
+        names, second, second_strength = self.setting.degradations, None, 0.0
+        strengths = {names[label]: strength}
+        if s.composite > 0 and rng.uniform() < s.composite:
+            second = self._another(label, rng)
+        if second is not None:
+            second_strength = strengths[names[second]] = float(rng.uniform())
         image = to_float(gt)
-        for index in sorted(strengths, key=lambda i: IN_ORDER.index(self.setting.degradations[i])):
-            image = degrade(image, self.setting.degradations[index], rng, strengths[index])
+        for name in in_order(strengths):
+            image = degrade(image, name, rng, strengths[name])
         sample = as_sample(quantised(image), gt, label, strength, s, self.view_mode, self.view, rng)
-        for other in strengths.keys() - {label}:
-            second_strength = torch.tensor(strengths[other], dtype=torch.float32)
-            sample = sample._replace(second=torch.tensor(other), second_strength=second_strength)
-        return sample
+        if second is None:
+            return sample
+        return sample._replace(second=torch.tensor(second), second_strength=torch.tensor(second_strength))
 
     def _another(self, label: int, rng: np.random.Generator) -> int | None:
         """A degradation besides ``label``, drawn by the same ratios; None if they leave no other."""

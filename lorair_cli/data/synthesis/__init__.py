@@ -6,7 +6,7 @@ of the photo, the degradation, the strength and the random generator, so a seed 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,11 @@ SYNTHESES: dict[str, Synthesis] = {
 IN_ORDER = ("shadow", "haze", "rain", "snow", "raindrop", "blur", "low-light", "noise", "jpeg", "inpainting")
 """Where they happen on the way from the scene to the archive: in the scene and the air, on the lens, in the camera, in
 the file, on the print. Of several degradations the earlier is applied first."""
+
+
+def in_order(degradations: Iterable[str]) -> list[str]:
+    """The degradations in the order in which they happen, ``IN_ORDER``."""
+    return sorted(degradations, key=IN_ORDER.index)
 
 
 def degrade(clean: Photo, degradation: str, rng: np.random.Generator, strength: float | None = None) -> Photo:
