@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from lorair_cli.data.pairs import Sample
 from lorair_cli.errors import TrainingError, UsageError
 from lorair_cli.training.arithmetic import Arithmetic
-from lorair_cli.training.feed import Batches, feed
+from lorair_cli.training.feed import Batches, WorkerDiedError, feed
 from lorair_cli.training.objectives import Objective
 from lorair_cli.training.recipe import Stage, StageRecipe
 from lorair_cli.training.reporting import Every, Reporter, duration
@@ -97,9 +97,7 @@ class StageRun:
             raise TrainingError(
                 f"{self.stage}: the device is out of memory at {self.recipe.photos} photos a step", GO_ON
             ) from error
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
+        except WorkerDiedError as error:
             raise TrainingError(f"{self.stage}: a data worker died, perhaps for want of memory", GO_ON) from error
         finally:
             self.objective.module = module

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import cv2
 import torch
@@ -17,6 +17,10 @@ from lorair_cli.training.signals import leave_signals_to_the_main_process
 
 PREFETCH = 4
 """Batches that each worker makes ahead."""
+
+
+class WorkerDiedError(RuntimeError):
+    """A process that made batches is gone, most often for want of memory."""
 
 
 class Batches(Dataset["Sample | TrainingError"]):
@@ -52,6 +56,9 @@ def feed(
         steps: which; may be far longer than anybody will ask for.
         workers: processes that make them; with 0 the caller's process does.
         device: where the network is.
+
+    Raises:
+        WorkerDiedError: a worker ended before it was told to.
     """
     loader: DataLoader[Sample | TrainingError] = DataLoader(
         batches,
@@ -62,11 +69,31 @@ def feed(
         prefetch_factor=PREFETCH if workers else None,
         pin_memory=device.type == "cuda",
     )
-    for batch in _asked_only(loader):
-        if isinstance(batch, TrainingError):
-            yield batch
-        else:
-            yield Sample(*(field.to(device, non_blocking=True) for field in batch))
+    made = _asked_only(loader)
+    try:
+        for batch in _while_workers_live(made):
+            if isinstance(batch, TrainingError):
+                yield batch
+            else:
+                yield Sample(*(field.to(device, non_blocking=True) for field in batch))
+    finally:
+        _send_home(made)
+
+
+def _while_workers_live(batches: Iterator[Sample | TrainingError]) -> Iterator[Sample | TrainingError]:
+    """``batches``, with one error for every way of losing a worker.
+
+    A batch travels as a handle to shared memory that its worker gives out when asked. One that dies in between hangs
+    up, and for a moment torch still takes it for alive and lets the broken connection through as it is.
+    """
+    try:
+        yield from batches
+    except (EOFError, ConnectionError) as error:
+        raise WorkerDiedError("the connection to a worker broke") from error
+    except RuntimeError as error:
+        if "DataLoader worker (pid" not in str(error):  # a worker's own RuntimeError names its worker without a pid
+            raise
+        raise WorkerDiedError(str(error)) from error
 
 
 def _asked_only(loader: DataLoader[Sample | TrainingError]) -> Iterator[Sample | TrainingError]:
@@ -81,6 +108,17 @@ def _asked_only(loader: DataLoader[Sample | TrainingError]) -> Iterator[Sample |
     if own:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)
     return batches
+
+
+def _send_home(batches: Iterator[Sample | TrainingError]) -> None:
+    """End the workers now, not when ``batches`` is collected.
+
+    The traceback of an error keeps it for longer, perhaps until the program ends; by then its queues are gone, nobody
+    tells the workers, which heed no signal, and the program waits for them without end. Torch has no public way.
+    """
+    shut_down: Callable[[], None] | None = getattr(batches, "_shutdown_workers", None)
+    if shut_down is not None:  # there are workers
+        shut_down()
 
 
 def _start_worker(worker: int) -> None:
