@@ -17,7 +17,7 @@ from lorair_cli.settings import DEFAULT_SETTING, get_setting
 if TYPE_CHECKING:
     from lorair_cli.weights.manifest import Entry
 
-app = typer.Typer(help="List, download, check, convert and export weights.", no_args_is_help=True)
+app = typer.Typer(help="List, download, check, convert, combine and export weights.", no_args_is_help=True)
 
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(help="Names as `lorair weights list` shows them.", show_default=False)
@@ -174,13 +174,49 @@ def convert(
     """
     chosen = get_setting(setting)
     _refuse_existing(output, overwrite)
-    if output.suffix != ".safetensors":
-        raise UsageError(f"{output}: checkpoints are .safetensors files", "choose another name")
+    _refuse_other_than_safetensors(output)
     from lorair_cli.weights.authors import convert_authors
     from lorair_cli.weights.checkpoint import save_checkpoint
 
     checkpoint = convert_authors(network, router or _published_router(setting), chosen)
     save_checkpoint(output, checkpoint)
+    data.print(str(output))
+
+
+@app.command("combine")
+def combine(
+    base: Annotated[Path, typer.Argument(help="The checkpoint that keeps everything else.")],
+    experts: Annotated[
+        list[str],
+        typer.Option(
+            "--experts",
+            metavar="NAMES=FILE",
+            help="Degradations, and the checkpoint whose experts of them to take; repeatable.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors file to write.", show_default=False)],
+    half: Annotated[bool, typer.Option("--half", help="Write 16-bit floats.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
+) -> None:
+    """Make one checkpoint of experts that were trained apart, on the same network and router.
+
+    Examples:
+
+        lorair weights combine base.safetensors --experts rain,snow=runs/weather/finetune.safetensors -o all.safetensors
+    """
+    _refuse_existing(output, overwrite)
+    _refuse_other_than_safetensors(output)
+    wanted = [_names_and_file(text) for text in experts]
+    import torch
+
+    from lorair_cli.weights.checkpoint import load_checkpoint, save_checkpoint
+    from lorair_cli.weights.combine import combine as combined
+
+    result = load_checkpoint([base])
+    for names, file in wanted:
+        result = combined(result, load_checkpoint([file]), names)
+    save_checkpoint(output, result, torch.float16 if half else None)
     data.print(str(output))
 
 
@@ -284,6 +320,19 @@ def _shares(text: str) -> dict[str, float]:
 def _refuse_existing(output: Path, overwrite: bool) -> None:
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists already", "use --overwrite to replace it")
+
+
+def _refuse_other_than_safetensors(output: Path) -> None:
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output}: checkpoints are .safetensors files", "choose another name")
+
+
+def _names_and_file(text: str) -> tuple[tuple[str, ...], Path]:
+    """``rain,snow=FILE`` apart."""
+    names, equals, file = text.partition("=")
+    if not names or not equals or not file:
+        raise UsageError(f"{text!r} is not NAMES=FILE", "write --experts rain,snow=FILE")
+    return tuple(name.strip() for name in names.split(",")), Path(file)
 
 
 def _entry_as_json(name: str, entry: Entry, state: str, size: int | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lorair_cli.data.pairs import probabilities
 from lorair_cli.errors import TrainingError
 from lorair_cli.model.config import ClipEncoderConfig, NetworkConfig, RouterConfig
 from lorair_cli.model.experts import EXPERT_TENSORS
@@ -107,6 +108,20 @@ class Origins:
         if self.recipe.finetune.trains == "experts":
             for name, parameter in network.named_parameters():
                 parameter.requires_grad = name.endswith(EXPERT_TENSORS)
+        self._keep_what_is_not_drawn(network)
+
+    def _keep_what_is_not_drawn(self, network: RestorationNetwork) -> None:
+        """No gradient for the experts of degradations that the recipe never draws; weight decay alone still acts.
+
+        The router sends them a photo now and then all the same, by mistake or untouched, and Adam makes a step of full
+        size of a gradient that it sees once in a hundred steps: they would unlearn in minutes what took hours.
+        """
+        drawn = torch.from_numpy(probabilities(self.setting, self.recipe.finetune.sampling) > 0)
+        if drawn.all():
+            return
+        for name, parameter in network.named_parameters():
+            if name.endswith(EXPERT_TENSORS):
+                parameter.register_hook(lambda gradient: gradient * drawn.to(gradient.device)[:, None, None])
 
     def _of_this_setting(self, start: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``tensors`` without those that speak of degradations, unless they are the setting's in the same order."""

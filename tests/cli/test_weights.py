@@ -1,12 +1,13 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.weights import hub, manifest, store
-from lorair_cli.weights.checkpoint import load_checkpoint
+from lorair_cli.weights.checkpoint import load_checkpoint, save_checkpoint
 from lorair_cli.weights.manifest import describe_file
 
 COMMAND = "weights"
@@ -127,6 +128,28 @@ def test_export_writes_a_checkpoint_that_restores(weights_file, tmp_path, call):
 def test_a_wrong_mixture_is_wrong_usage(weights_file, tmp_path, mixture, message, call):
     code, _, error = call("export", "--weights", weights_file, "--mixture", mixture, "-o", tmp_path / "x.safetensors")
     assert code == 2 and message in error and not (tmp_path / "x.safetensors").exists()
+
+
+def test_combine_takes_experts_and_writes_16_bits(checkpoint, weights_file, tmp_path, call):
+    apart, path = tmp_path / "apart.safetensors", tmp_path / "all.safetensors"
+    network = {k: v + 1 if k.endswith(EXPERT_TENSORS) else v for k, v in checkpoint.network.items()}
+    save_checkpoint(apart, replace(checkpoint, network=network))
+    arguments = "combine", weights_file, "--experts", f"rain, noise={apart}", "-o", path, "--half"
+    code, stdout, _ = call(*arguments)
+    assert (code, stdout) == (0, f"{path}\n") and path.stat().st_size < 0.6 * weights_file.stat().st_size
+    for key, tensor in load_checkpoint([path]).network.items():
+        if key.endswith(EXPERT_TENSORS):
+            grown = (tensor - checkpoint.network[key]).flatten(1).mean(1)
+            assert grown.tolist() == pytest.approx([1, 0, 1], abs=1e-2), key
+    code, _, error = call(*arguments)
+    assert code == 2 and "exists already" in error
+
+
+@pytest.mark.parametrize("text", ["rain", "=x.safetensors", "rain="])
+def test_combine_asks_for_names_and_a_file(weights_file, tmp_path, text, call):
+    path = tmp_path / "all.safetensors"
+    code, _, error = call("combine", weights_file, "--experts", text, "-o", path)
+    assert code == 2 and "is not NAMES=FILE" in error and not path.exists()
 
 
 def test_convert_asks_for_a_router_where_none_was_published(tmp_path, call):

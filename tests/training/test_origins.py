@@ -91,6 +91,22 @@ def test_stage_2_may_train_everything(origins, listen, recipe):
     assert all(p.requires_grad for p in network.parameters())
 
 
+def test_what_stage_2_never_draws_keeps_its_expert(origins, listen, recipe):
+    start = landed(recipe)
+    sampling = replace(recipe.finetune.sampling, ratios={"haze": 0.0})
+    drawing = replace(recipe, finetune=replace(recipe.finetune, sampling=sampling))
+    network = origins(start, drawing).network("finetune", listen())
+    optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], weight_decay=0.0)
+    # The router errs: a photo goes to the expert for haze.
+    for mixture in ([0.5, 0.5, 0.0], [0.0, 1.0, 0.0]):
+        network(torch.rand(1, 3, 32, 32), torch.rand(1, 8), torch.tensor([mixture])).sum().backward()
+        optimizer.step()
+    state = {k: v for k, v in network.state_dict().items() if k.endswith(EXPERT_TENSORS)}
+    for name, same in (("rain", False), ("haze", True), ("noise", True)):
+        label = SETTING.degradations.index(name)
+        assert all(torch.equal(v[label], start.network[k][label]) for k, v in state.items()) == same, name
+
+
 def test_the_latest_stage_counts(origins, listen, recipe):
     early, late = landed(recipe, experts=False, network=False, seed=1), landed(recipe, experts=False, seed=2)
     save_checkpoint(origins().folder.result("router"), early)

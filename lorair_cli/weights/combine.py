@@ -1,0 +1,78 @@
+"""Experts of several trainings in one checkpoint: each degradation's expert from where it was trained best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lorair_cli.errors import UsageError, WeightsError
+from lorair_cli.model.experts import EXPERT_TENSORS
+from lorair_cli.model.router import ROUTER_HEAD
+from lorair_cli.weights.checkpoint import Checkpoint
+
+
+def combine(base: Checkpoint, donor: Checkpoint, experts: tuple[str, ...]) -> Checkpoint:
+    """``base`` with the experts of some degradations from ``donor``.
+
+    An expert is a change of the network's weights, learnt under the priors of a router: it means something only to the
+    network and the router that it was trained with. Both must be the same to the last bit, but for the router's head,
+    which names degradations and reaches the network through the choice of experts alone.
+
+    Args:
+        base: everything but those experts.
+        donor: where they come from; may know more or other degradations besides.
+        experts: degradations that both know.
+
+    Raises:
+        UsageError: a degradation is unknown to either, or given twice, or there is none.
+        WeightsError: one has no experts, or experts of another rank, or its network or router is not the same.
+    """
+    if not experts or len(set(experts)) < len(experts):
+        raise UsageError("the experts to take are one degradation or more, each once", "for example rain,snow=FILE")
+    for checkpoint in (base, donor):
+        if unknown := [name for name in experts if name not in checkpoint.info.degradations]:
+            known = ", ".join(checkpoint.info.degradations)
+            raise UsageError(f"{_name(checkpoint)} knows no {unknown[0]!r}", f"choose from {known}")
+        if not checkpoint.info.network.experts:
+            raise WeightsError(f"{_name(checkpoint)} has no experts")
+    _same(base, donor)
+    to, of = ([c.info.degradations.index(name) for name in experts] for c in (base, donor))
+    network = dict(base.network)
+    for key, tensor in base.network.items():
+        if key.endswith(EXPERT_TENSORS):
+            network[key] = tensor.index_copy(0, torch.tensor(to), donor.network[key][torch.tensor(of)])
+    provenance = _provenance(base.info.provenance, donor.info.provenance, experts)
+    return Checkpoint(replace(base.info, provenance=provenance), network, base.router)
+
+
+def _same(base: Checkpoint, donor: Checkpoint) -> None:
+    """``WeightsError`` unless the two differ in experts and router head at most."""
+
+    def shared(checkpoint: Checkpoint) -> dict[str, Tensor]:
+        tensors = {f"network.{k}": v for k, v in checkpoint.network.items() if not k.endswith(EXPERT_TENSORS)}
+        return tensors | {f"router.{k}": v for k, v in checkpoint.router.items() if not k.startswith(ROUTER_HEAD)}
+
+    ours, theirs = shared(base), shared(donor)
+    if base.info.network.rank != donor.info.network.rank:
+        raise WeightsError(f"{_name(donor)} has experts of rank {donor.info.network.rank}, not the other's")
+    for key in sorted(ours.keys() | theirs.keys()):
+        if key not in ours or key not in theirs or not torch.equal(ours[key], theirs[key]):
+            raise WeightsError(
+                f"{_name(donor)} was not trained on the same network and router: {key} differs",
+                "its experts mean nothing to another network",
+            )
+
+
+def _provenance(base: Mapping[str, Any], donor: Mapping[str, Any], experts: tuple[str, ...]) -> dict[str, Any]:
+    """The base's, and what the donor's training did beyond it, with the experts that were taken."""
+    before = list(base.get("stages", []))
+    since = [{**stage, "experts": list(experts)} for stage in donor.get("stages", []) if stage not in before]
+    return {**base, "stages": before + since}
+
+
+def _name(checkpoint: Checkpoint) -> str:
+    return ", ".join(map(str, checkpoint.files)) or "the checkpoint"

@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lorair_cli.errors import UsageError, WeightsError
+from lorair_cli.model.experts import EXPERT_TENSORS
+from lorair_cli.weights.checkpoint import Checkpoint
+from lorair_cli.weights.combine import combine
+
+SHARED = {"stage": "pretrain", "steps": 9}
+
+
+def told(checkpoint, *stages):
+    return replace(checkpoint, info=replace(checkpoint.info, provenance={"data": "mine", "stages": list(stages)}))
+
+
+@pytest.fixture
+def base(tiny_checkpoint):
+    return told(tiny_checkpoint, SHARED)
+
+
+@pytest.fixture
+def donor(base):
+    """The same network and router with other experts and another head, for the same degradations in another order."""
+    order = ("noise", "rain", "haze")
+    rows = torch.tensor([base.info.degradations.index(name) for name in order])
+    network = {k: v[rows] + 1 if k.endswith(EXPERT_TENSORS) else v for k, v in base.network.items()}
+    router = {k: v[rows] * 2 if k.startswith("head.") else v for k, v in base.router.items()}
+    info = replace(base.info, setting="mine", degradations=order)
+    return told(Checkpoint(info, network, router), SHARED, {"stage": "finetune", "steps": 4})
+
+
+def test_the_named_experts_are_the_donors_and_nothing_else_changes(base, donor):
+    result = combine(base, donor, ("haze", "noise"))
+    assert result.info == replace(base.info, provenance=result.info.provenance)
+    assert result.network.keys() == base.network.keys()
+    for key, tensor in result.network.items():
+        if key.endswith(EXPERT_TENSORS):
+            rain, haze, noise = base.network[key]
+            assert torch.equal(tensor, torch.stack([rain, haze + 1, noise + 1])), key
+        else:
+            assert torch.equal(tensor, base.network[key]), key
+    assert all(torch.equal(v, base.router[k]) for k, v in result.router.items())
+
+
+def test_neither_source_is_changed(base, donor):
+    before = {k: v.clone() for c in (base, donor) for k, v in c.network.items()}
+    combine(base, donor, ("rain",))
+    assert all(torch.equal(v, before[k]) for k, v in donor.network.items())
+
+
+def test_what_the_donor_learnt_alone_is_told_with_the_experts_it_gave(base, donor):
+    provenance = combine(base, donor, ("rain", "noise")).info.provenance
+    assert provenance["stages"] == [SHARED, {"stage": "finetune", "steps": 4, "experts": ["rain", "noise"]}]
+    assert provenance["data"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("experts", "message"),
+    [((), "one degradation or more"), (("rain", "rain"), "each once"), (("snow",), "knows no 'snow'")],
+)
+def test_experts_that_cannot_be_taken_are_refused(base, donor, experts, message):
+    with pytest.raises(UsageError, match=message):
+        combine(base, donor, experts)
+
+
+@pytest.mark.parametrize("part", ["network", "router"])
+def test_a_donor_of_another_network_or_router_is_refused(base, donor, part):
+    changed = dict(getattr(donor, part))
+    key = next(k for k in sorted(changed) if not k.endswith(EXPERT_TENSORS) and not k.startswith("head."))
+    changed[key] = changed[key] + 1
+    with pytest.raises(WeightsError, match=f"not trained on the same network and router: {part}"):
+        combine(base, replace(donor, **{part: changed}), ("rain",))
+
+
+def test_a_donor_of_another_rank_or_without_experts_is_refused(base, donor):
+    for field, value, message in (("rank", 3, "rank 3"), ("experts", 0, "no experts")):
+        info = replace(donor.info, network=replace(donor.info.network, **{field: value}))
+        with pytest.raises(WeightsError, match=message):
+            combine(base, replace(donor, info=info), ("rain",))
