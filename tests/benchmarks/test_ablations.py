@@ -1,9 +1,8 @@
 """The short comparison trains each variant as it says, and reads the right figures from what training wrote."""
 
-import importlib.util
 from functools import partial
-from pathlib import Path
 
+import ablations
 import pytest
 import skimage.io
 from accelerate.state import AcceleratorState
@@ -11,11 +10,6 @@ from skimage.data import astronaut
 
 from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.training.recipe import STAGES
-
-FILE = Path(__file__).parents[2] / "benchmarks" / "ablations.py"
-SPEC = importlib.util.spec_from_file_location("ablations", FILE)
-ablations = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(ablations)
 
 
 @pytest.fixture(autouse=True)

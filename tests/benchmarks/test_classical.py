@@ -1,18 +1,14 @@
 """The classical tools do what they are for, and the table says of them what a calculation by hand says."""
 
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
+import classical
+import classical_tools as tools
 import cv2
 import numpy as np
 import pytest
 import skimage.data
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import classical
-import classical_tools as tools
 from independent_recipe import DEGRADATION_OF, RECIPES, degrade
 
 from lorair_cli.errors import LorairError

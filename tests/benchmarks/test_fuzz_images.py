@@ -1,18 +1,10 @@
 """Damaged photos of every format: a photo or one line, and never a part of a picture for the whole."""
 
-import importlib.util
-import sys
 from collections import Counter
-from pathlib import Path
 
+import fuzz_images as fuzz
 import numpy as np
 import pytest
-
-FILE = Path(__file__).parents[2] / "benchmarks" / "fuzz_images.py"
-SPEC = importlib.util.spec_from_file_location("fuzz_images", FILE)
-fuzz = importlib.util.module_from_spec(SPEC)
-sys.modules["fuzz_images"] = fuzz  # dataclasses look their module up
-SPEC.loader.exec_module(fuzz)
 
 COUNT = 2700
 """A hundred of each kind of file, where all the libraries are here."""

@@ -1,9 +1,8 @@
 """The second recipe: right classes, whole results, repeatable, and as strong as its docstrings say."""
 
-import importlib.util
 import io
-from pathlib import Path
 
+import independent_recipe as recipe
 import numpy as np
 import pytest
 import skimage.data
@@ -11,11 +10,6 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from lorair_cli.settings import TEN_DEGRADATIONS
-
-FILE = Path(__file__).parents[2] / "benchmarks" / "independent_recipe.py"
-SPEC = importlib.util.spec_from_file_location("independent_recipe", FILE)
-recipe = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(recipe)
 
 NAMES = sorted(recipe.RECIPES)
 

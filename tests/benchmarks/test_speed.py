@@ -1,18 +1,11 @@
 """The benchmark's two sides are what they say: the released way computes the same, and rates are counted right."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+import speed
 import torch
 
 from lorair_cli.model.config import NetworkConfig
 from lorair_cli.model.experts import ExpertConv2d
-
-FILE = Path(__file__).parents[2] / "benchmarks" / "speed.py"
-SPEC = importlib.util.spec_from_file_location("speed", FILE)
-speed = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(speed)
 
 
 @torch.no_grad()

@@ -1,15 +1,9 @@
 """The parts of a command add up to no more than the whole, and every photo of a batch is counted."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
-
-FILE = Path(__file__).parents[2] / "benchmarks" / "whole_command.py"
-SPEC = importlib.util.spec_from_file_location("whole_command", FILE)
-whole_command = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(whole_command)
+import whole_command
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="os.wait4")
 
