@@ -68,10 +68,14 @@ def _same(base: Checkpoint, donor: Checkpoint) -> None:
 
 
 def _provenance(base: Mapping[str, Any], donor: Mapping[str, Any], experts: tuple[str, ...]) -> dict[str, Any]:
-    """The base's, and what the donor's training did beyond it, with the experts that were taken."""
+    """The base's, and what the donor's training did beyond it and by what command, with the experts that were taken."""
     before = list(base.get("stages", []))
     since = [{**stage, "experts": list(experts)} for stage in donor.get("stages", []) if stage not in before]
-    return {**base, "stages": before + since}
+    commands = [
+        base.get("command", "not stated"),
+        f"experts {', '.join(experts)}: {donor.get('command', 'not stated')}",
+    ]
+    return {**base, "command": "; ".join(commands), "stages": before + since}
 
 
 def _name(checkpoint: Checkpoint) -> str:

@@ -12,7 +12,12 @@ SHARED = {"stage": "pretrain", "steps": 9}
 
 
 def told(checkpoint, *stages):
-    return replace(checkpoint, info=replace(checkpoint.info, provenance={"data": "mine", "stages": list(stages)}))
+    return replace(
+        checkpoint,
+        info=replace(
+            checkpoint.info, provenance={"data": "mine", "command": f"train {len(stages)}", "stages": list(stages)}
+        ),
+    )
 
 
 @pytest.fixture
@@ -54,6 +59,7 @@ def test_what_the_donor_learnt_alone_is_told_with_the_experts_it_gave(base, dono
     provenance = combine(base, donor, ("rain", "noise")).info.provenance
     assert provenance["stages"] == [SHARED, {"stage": "finetune", "steps": 4, "experts": ["rain", "noise"]}]
     assert provenance["data"] == "mine"
+    assert provenance["command"] == "train 1; experts rain, noise: train 2"
 
 
 @pytest.mark.parametrize(
