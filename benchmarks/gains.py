@@ -1,11 +1,13 @@
 """What restoration gains on degraded copies of clean photos, and how often the router is right.
 
-    python benchmarks/gains.py --photos PHOTOS [--photos MORE] [--weights FILE] [--limit N]
+    python benchmarks/gains.py --photos PHOTOS [--photos MORE] [--weights FILE] [--limit N] [--stage-1]
 
 Each photo is degraded in memory by two recipes: the training synthesis at middle strength (0.5; noise and JPEG at fixed
 levels), and the recipe of ``independent_recipe.py``, which shares no code with it. Prints a Markdown table of means:
 PSNR over all 8-bit RGB values before and after, the gain, and the share of photos whose most probable degradation is
-right. Untouched photos are measured against themselves.
+right. Untouched photos are measured against themselves. With ``--stage-1`` the same inputs also go through the network
+without its experts, which is stage 1 where stage 2 trained experts alone, and a last line has the means over the
+degradations.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -24,8 +27,11 @@ from independent_recipe import degrade as degrade_independently
 from lorair_cli.data.synthesis import degrade, jpeg, noise
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
+from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.restoration.restorer import Restorer
-from lorair_cli.settings import TEN_DEGRADATIONS
+from lorair_cli.settings import DEFAULT_SETTING, TEN_DEGRADATIONS
+from lorair_cli.weights.checkpoint import Checkpoint
+from lorair_cli.weights.loading import load_weights
 
 Pixels = npt.NDArray[np.uint8]
 Recipe = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.float32]]
@@ -64,6 +70,13 @@ def read(path: Path) -> Pixels:
     return np.ascontiguousarray(image[..., ::-1])
 
 
+def without_experts(checkpoint: Checkpoint) -> Checkpoint:
+    """The same network and router with no expert at all."""
+    info = replace(checkpoint.info, network=replace(checkpoint.info.network, experts=0))
+    network = {name: tensor for name, tensor in checkpoint.network.items() if not name.endswith(EXPERT_TENSORS)}
+    return Checkpoint(info, network, checkpoint.router)
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -73,26 +86,31 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="only recipes of these degradations")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--pooling-window", type=int)
+    parser.add_argument("--stage-1", action="store_true", help="also without experts")
     args = parser.parse_args()
-    restorer = Restorer.from_pretrained(
-        weights=args.weights, precision=args.precision, pooling_window=args.pooling_window
-    )
+    checkpoint = load_weights(args.weights or DEFAULT_SETTING)
+    restorer = Restorer(checkpoint, precision=args.precision, pooling_window=args.pooling_window)
+    plain = Restorer(without_experts(checkpoint), precision=args.precision, pooling_window=args.pooling_window)
     photos = [p for folder in args.photos for p in sorted(folder.glob("*.png"))[: args.limit]]
     clean = [read(p) for p in photos]
     print(f"{len(clean)} photos, {restorer.precision}, top-k {restorer.top_k}\n")
-    print("| recipe | degradation | before | after | gain | router right | next most often |")
-    print("|---|---|---|---|---|---|---|")
+    extra = " stage 1 alone | stage 2 adds |" if args.stage_1 else ""
+    print(f"| recipe | degradation | before | after | gain | router right | next most often |{extra}")
+    print("|---|---|---|---|---|---|---|" + ("---|---|" if args.stage_1 else ""))
+    added: dict[str, list[float]] = {}
     rows = [("training", *r) for r in training_recipes()] + [("independent", *r) for r in independent_recipes()]
     rows.append((UNTOUCHED, UNTOUCHED, UNTOUCHED, lambda x, s: x))
     for source, name, degradation, recipe in rows:
         if args.only and degradation not in args.only:
             continue
-        before, after, named = [], [], []
+        before, after, named, alone = [], [], [], []
         for path, gt in zip(photos, clean, strict=True):
             lq = from_float(recipe(to_float(gt), zlib.crc32(f"{path.name} {name}".encode())), np.uint8)
             result = restorer.restore(Photo(lq))
             before.append(psnr(lq, gt))
             after.append(psnr(result.photo.rgb, gt))
+            if args.stage_1:
+                alone.append(psnr(plain.restore(Photo(lq)).photo.rgb, gt))
             named.append(max(result.diagnosis.probabilities.items(), key=lambda item: item[1])[0])
         right = sum(n == degradation for n in named) / len(named)
         wrong = [n for n in named if n != degradation]
@@ -100,7 +118,18 @@ def main() -> None:
         note = f"{rival} {wrong.count(rival) / len(named):.0%}" if rival else ""
         b, a = float(np.mean(before)), float(np.mean(after))
         gain = f"{b:.2f} | {a:.2f} | {a - b:+.2f}"
-        print(f"| {source}: {name} | {degradation} | {gain} | {right:.1%} | {note} |", flush=True)
+        more = ""
+        if args.stage_1:
+            one = float(np.mean(alone))
+            more = f" {one:.2f} | {a - one:+.2f} |"
+            added.setdefault(degradation, []).append(a - one)
+        print(f"| {source}: {name} | {degradation} | {gain} | {right:.1%} | {note} |{more}", flush=True)
+    added.pop(UNTOUCHED, None)
+    if added:
+        total = np.mean([np.mean(values) for values in added.values()])
+        print(
+            f"\nstage 2 adds {total:+.2f} dB, the mean over {len(added)} degradations of the means over their recipes"
+        )
 
 
 if __name__ == "__main__":
