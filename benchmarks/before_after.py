@@ -78,8 +78,8 @@ def restore_all(restorer: Restorer, degradation: str) -> list[Restored]:
     found = []
     for pair in builtin_pairs(degradation):
         outcome = restorer.restore(Photo(pair.lq))
-        likely = max(outcome.diagnosis.probabilities.items(), key=lambda item: item[1])[0]
-        found.append(Restored(pair.name, pair.lq, np.asarray(outcome.photo.rgb), pair.gt, likely))
+        result = np.asarray(outcome.photo.rgb)
+        found.append(Restored(pair.name, pair.lq, result, pair.gt, outcome.diagnosis.likeliest))
     return sorted(found, key=lambda r: r.after - r.before)
 
 

@@ -90,7 +90,9 @@ def main() -> None:
     args = parser.parse_args()
     checkpoint = load_weights(args.weights or DEFAULT_SETTING)
     restorer = Restorer(checkpoint, precision=args.precision, pooling_window=args.pooling_window)
-    plain = Restorer(without_experts(checkpoint), precision=args.precision, pooling_window=args.pooling_window)
+    plain = None
+    if args.stage_1:
+        plain = Restorer(without_experts(checkpoint), precision=args.precision, pooling_window=args.pooling_window)
     photos = [p for folder in args.photos for p in sorted(folder.glob("*.png"))[: args.limit]]
     clean = [read(p) for p in photos]
     print(f"{len(clean)} photos, {restorer.precision}, top-k {restorer.top_k}\n")
@@ -109,9 +111,9 @@ def main() -> None:
             result = restorer.restore(Photo(lq))
             before.append(psnr(lq, gt))
             after.append(psnr(result.photo.rgb, gt))
-            if args.stage_1:
+            if plain is not None:
                 alone.append(psnr(plain.restore(Photo(lq)).photo.rgb, gt))
-            named.append(max(result.diagnosis.probabilities.items(), key=lambda item: item[1])[0])
+            named.append(result.diagnosis.likeliest)
         right = sum(n == degradation for n in named) / len(named)
         wrong = [n for n in named if n != degradation]
         rival = max(set(wrong), key=wrong.count) if wrong else ""

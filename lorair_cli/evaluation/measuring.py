@@ -82,9 +82,8 @@ def restorer_subject(restorer: Restorer, weights: str) -> Subject:
     def restore(pair: Pair) -> Restored:
         # 16 bits in give 16 bits out: protocols that do not round get what the network made.
         result = restorer.restore(Photo(pair.lq.astype(np.uint16) * np.uint16(257)))
-        probabilities = result.diagnosis.probabilities
-        recognised = max(probabilities, key=probabilities.__getitem__)
-        return Restored(result.photo.rgb.astype(np.float32) / np.float32(65535), recognised, result.seconds)
+        rgb = result.photo.rgb.astype(np.float32) / np.float32(65535)
+        return Restored(rgb, result.diagnosis.likeliest, result.seconds)
 
     return Subject(restore, weights, options, restorer.info.degradations, restorer.info.setting)
 

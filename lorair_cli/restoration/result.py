@@ -25,6 +25,11 @@ class Diagnosis:
     """The experts chosen, strongest first; empty for weights that have none."""
 
     @property
+    def likeliest(self) -> str:
+        """The degradation with the largest probability."""
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+    @property
     def confidence(self) -> float:
         """The largest probability."""
         return max(self.probabilities.values())

@@ -8,6 +8,7 @@ from before_after import GAP, HEIGHT, restore_all, row, section
 from PIL import Image
 
 from lorair_cli.evaluation.datasets import builtin_pairs
+from lorair_cli.restoration.result import Diagnosis
 
 TRUTH = {pair.lq.tobytes(): pair for pair in builtin_pairs("noise")}
 
@@ -18,7 +19,7 @@ class Knows:
     def restore(self, photo):
         pair = TRUTH[photo.rgb.tobytes()]
         rgb = {"coffee": pair.gt, "rocket": 255 - pair.lq}.get(pair.name, pair.lq)
-        diagnosis = SimpleNamespace(probabilities={"blur": 0.2, "noise": 0.7, "haze": 0.1})
+        diagnosis = Diagnosis({"blur": 0.2, "noise": 0.7, "haze": 0.1}, ())
         return SimpleNamespace(photo=SimpleNamespace(rgb=rgb), diagnosis=diagnosis)
 
 

@@ -50,9 +50,10 @@ def test_the_named_experts_are_the_donors_and_nothing_else_changes(base, donor):
 
 
 def test_neither_source_is_changed(base, donor):
-    before = {k: v.clone() for c in (base, donor) for k, v in c.network.items()}
+    before = [{k: v.clone() for k, v in c.network.items()} for c in (base, donor)]
     combine(base, donor, ("rain",))
-    assert all(torch.equal(v, before[k]) for k, v in donor.network.items())
+    for checkpoint, network in zip((base, donor), before, strict=True):
+        assert all(torch.equal(v, network[k]) for k, v in checkpoint.network.items())
 
 
 def test_what_the_donor_learnt_alone_is_told_with_the_experts_it_gave(base, donor):
