@@ -22,7 +22,7 @@ from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.settings import DEFAULT_SETTING
 from lorair_cli.weights.loading import load_weights
-from lorair_cli.weights.manifest import describe_file
+from lorair_cli.weights.manifest import identity
 
 HEIGHT, GAP = 224, 6
 """Of a picture, and between two, in pixels."""
@@ -110,7 +110,7 @@ def main() -> None:
         photos = len(found)
         sections.append(section(degradation, {"most": found[-1], "least": found[0]}, folder))
         print(f"{degradation}: {found[0].after - found[0].before:+.2f} to {found[-1].after - found[-1].before:+.2f} dB")
-    weights = "+".join(describe_file(path).sha256[:12] for path in checkpoint.files)
+    weights = identity(checkpoint.files)
     text = INTRODUCTION.format(photos=photos, weights=weights, precision=restorer.precision)
     args.output.write_text(text + "".join(sections), encoding="utf-8")
 

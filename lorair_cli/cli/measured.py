@@ -64,10 +64,10 @@ def load_restorer(
     top_k: int | None,
     pooling_window: int | None,
 ) -> tuple[Restorer, str]:
-    """A restorer and the beginning of the SHA-256 of each of its files; errors as ``Restorer`` has them."""
+    """A restorer and the identity of its weights; errors as ``Restorer`` has them."""
     from lorair_cli.restoration.restorer import Restorer
     from lorair_cli.weights.loading import load_weights
-    from lorair_cli.weights.manifest import describe_file
+    from lorair_cli.weights.manifest import identity
 
     checkpoint = load_weights(setting, scale) if weights is None else load_weights(weights)
     restorer = Restorer(
@@ -78,7 +78,7 @@ def load_restorer(
         top_k=top_k,
         pooling_window=pooling_window,
     )
-    return restorer, "+".join(describe_file(path).sha256[:12] for path in checkpoint.files)
+    return restorer, identity(checkpoint.files)
 
 
 @dataclass(frozen=True)

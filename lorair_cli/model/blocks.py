@@ -84,9 +84,13 @@ class NAFBlock(nn.Module):
         """``(b, c, h, w)`` to the same shape; ``window`` is the pooling window in this stage's pixels."""
         y = self.conv1(self.norm1(x), mixture)  # (b, 2c, h, w)
         y = simple_gate(self.conv2(y, mixture))  # (b, c, h, w)
-        y = y * self.attention(pooled(y, window), mixture)
+        attention = self.attention(pooled(y, window), mixture)
         # The weights' own type: under autocast the sum of the branches stays float32.
-        x = x + self.conv3(y, mixture, self.beta).to(self.beta.dtype)
+        x = _added(x, self.conv3(y, mixture, self.beta, attention).to(self.beta.dtype))
         y = simple_gate(self.conv4(self.norm2(x), mixture))
-        out: Tensor = x + self.conv5(y, mixture, self.gamma).to(self.gamma.dtype)
-        return out
+        return _added(x, self.conv5(y, mixture, self.gamma).to(self.gamma.dtype))
+
+
+def _added(x: Tensor, branch: Tensor) -> Tensor:
+    """``x + branch``; in the place of ``branch`` where no gradient will ask for it."""
+    return x + branch if torch.is_grad_enabled() else branch.add_(x)

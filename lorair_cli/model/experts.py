@@ -74,23 +74,25 @@ class ExpertConv2d(nn.Module):
         delta = b.transpose(1, 2).flatten(2) @ self.expert_a.flatten(0, 1)  # (b, out/groups k, n r k) @ (n r k, in k)
         return self.weight + delta.view(-1, *self.weight.shape)
 
-    def forward(self, x: Tensor, mixture: Tensor | None, gain: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, mixture: Tensor | None, gain: Tensor | None = None, intake: Tensor | None = None
+    ) -> Tensor:
         """Convolve ``x`` ``(b, in, h, w)``.
 
         ``mixture`` is None (experts unused), ``(1, n)`` (one mixture for the whole batch) or ``(b, n)``.
 
-        ``gain`` ``(1, out, 1, 1)`` scales the result. It is put on the weights: a pass over a kernel instead of one
-        over the picture, forth and back.
+        ``gain`` ``(1, out, 1, 1)`` scales the result, ``intake`` ``(b, in, 1, 1)`` or ``(b, in, h, w)`` what comes in.
+        Where one number per channel serves the whole batch, it is put on the weights: a pass over a kernel instead of
+        one over the picture, forth and back.
         """
+        if intake is not None and (intake.shape != (1, x.shape[1], 1, 1) or self.groups > 1):
+            x, intake = x * intake, None
         bias: Tensor | None = self.bias
         if gain is not None and bias is not None:
             bias = bias * gain.flatten()
         if mixture is None or self.expert_a is None:
-            plain = self.weight if gain is None else self.weight * gain.transpose(0, 1)
-            return self._convolve(x, plain, bias, self.groups)
-        weight = self.mixed_weight(mixture)
-        if gain is not None:
-            weight = weight * gain.transpose(0, 1)
+            return self._convolve(x, _scaled(self.weight, gain, intake), bias, self.groups)
+        weight = _scaled(self.mixed_weight(mixture), gain, intake)
         if len(mixture) == 1:
             return self._convolve(x, weight[0], bias, self.groups)
         # One group of channels per image: a batch of different mixtures is still a single convolution.
@@ -101,3 +103,10 @@ class ExpertConv2d(nn.Module):
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
         return F.conv2d(x, weight, bias, self.stride, self.padding, groups=groups)
+
+
+def _scaled(weight: Tensor, gain: Tensor | None, intake: Tensor | None) -> Tensor:
+    """Weights ``(..., out, in, k, k)`` that give ``gain`` ``(1, out, 1, 1)`` times what they gave for ``intake``."""
+    if gain is not None:
+        weight = weight * gain.transpose(0, 1)
+    return weight if intake is None else weight * intake

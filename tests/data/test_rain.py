@@ -62,3 +62,18 @@ def test_the_veil_pulls_every_pixel_towards_its_airlight():
 def test_heavy_rain_has_more_layers_than_light_rain():
     light, heavy = ([len(draw(np.random.default_rng(k), s).layers) for k in range(20)] for s in (0.0, 1.0))
     assert max(light) <= 2 < np.mean(heavy)
+
+
+def test_the_heaviest_rain_covers_a_dark_photo_as_rain100h_does():
+    # 40 inputs of Rain100H less their truths, where the truth is darker than one half: brightened by 0.23 in the mean,
+    # by more than 0.05 on 81 % of the pixels.
+    dark = np.full((160, 240, 3), 0.2, np.float32)
+    added = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        parameters = draw(rng, 1.0)
+        if sum(layer.coverage for layer in parameters.layers) > 1:  # dense
+            added.append(apply(dark, dataclasses.replace(parameters, veil=0.0), rng)[..., 0] - 0.2)
+    assert 10 < len(added) < 35
+    assert 0.2 < np.mean(added) < 0.4
+    assert 0.75 < np.mean(np.array(added) > 0.05) < 0.98

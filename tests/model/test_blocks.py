@@ -79,6 +79,17 @@ def test_the_window_reaches_the_blocks_attention(shaken):
     assert (block(x, None, 3) - block(x, None)).abs().max() > 1e-4
 
 
+def test_a_block_gives_the_same_alone_in_a_batch_and_with_gradients(shaken):
+    block, x = shaken(NAFBlock(NetworkConfig(), 4)), torch.randn(3, 4, 10, 12)
+    kept = x.clone()
+    with torch.no_grad():
+        together = block(x, None)
+        alone = torch.cat([block(image[None], None) for image in x])
+    assert torch.equal(x, kept)
+    torch.testing.assert_close(alone, together, rtol=0, atol=1e-5)
+    torch.testing.assert_close(block(x, None), together, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (33, 17), (300, 200)])
 def test_the_quick_mean_of_sixteen_bits_is_the_mean(size):
     x = torch.randn(2, 5, *size, generator=torch.Generator().manual_seed(1)).bfloat16()

@@ -111,3 +111,16 @@ def test_a_gain_scales_the_result(shaken, kind, mixtures):
     x, gain = torch.randn(2, KINDS[kind]["in_channels"], 6, 8), torch.randn(1, KINDS[kind]["out_channels"], 1, 1)
     mixture = torch.rand(mixtures, 3).softmax(-1) if mixtures else None
     torch.testing.assert_close(conv(x, mixture, gain), conv(x, mixture) * gain, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mixtures", [0, 1, 2])
+@pytest.mark.parametrize("scales", [(1, 1, 1), (2, 1, 1), (2, 6, 8)])
+@torch.no_grad()
+def test_an_intake_scales_what_comes_in(shaken, kind, mixtures, scales):
+    conv, channels = make(shaken, kind), KINDS[kind]["in_channels"]
+    images, *size = scales
+    x, intake = torch.randn(2, channels, 6, 8), torch.randn(images, channels, *size)
+    mixture = torch.rand(mixtures, 3).softmax(-1) if mixtures else None
+    gain = torch.randn(1, KINDS[kind]["out_channels"], 1, 1)
+    torch.testing.assert_close(conv(x, mixture, gain, intake), conv(x * intake, mixture) * gain, rtol=0, atol=1e-5)

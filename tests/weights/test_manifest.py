@@ -6,7 +6,7 @@ import pytest
 from lorair_cli.errors import WeightsError
 from lorair_cli.evaluation.published import get_table
 from lorair_cli.settings import SETTINGS
-from lorair_cli.weights.manifest import describe_file, manifest_path, read_manifest
+from lorair_cli.weights.manifest import describe_file, identity, manifest_path, read_manifest
 
 SHA = "0123456789abcdef" * 4
 GOOD = f"""
@@ -140,3 +140,12 @@ def test_describe_file(tmp_path, size):
     path.write_bytes(content)
     file = describe_file(path)
     assert (file.name, file.sha256, file.bytes) == ("a.safetensors", hashlib.sha256(content).hexdigest(), size)
+
+
+def test_an_identity_begins_like_every_files_digest(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_bytes(b"abc")
+    second.write_bytes(b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")
+    # The digests of FIPS 180-2, appendix B.
+    assert identity([first, second]) == "ba7816bf8f01+248d6a61d206"
+    assert identity([first]) == "ba7816bf8f01"

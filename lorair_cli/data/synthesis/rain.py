@@ -57,12 +57,14 @@ def draw(rng: np.random.Generator, strength: float) -> RainParameters:
     """Parameters of a rain of the given strength in [0, 1]."""
     count = round(RAIN.layers.draw(rng, strength))
     tilt, spread = RAIN.tilt.draw(rng), RAIN.spread.draw(rng, strength)
-    shares = rng.dirichlet(np.full(count, 3.0)) * RAIN.coverage.draw(rng, strength)
+    dense = bool(rng.uniform() < RAIN.dense)
+    coverage, brightness = (RAIN.dense_coverage, RAIN.dense_brightness) if dense else (RAIN.coverage, RAIN.brightness)
+    shares = rng.dirichlet(np.full(count, 3.0)) * coverage.draw(rng, strength)
     lengths = [RAIN.length.draw(rng) for _ in range(count)]
     layers = tuple(
         StreakLayer(
             coverage=float(share),
-            brightness=RAIN.brightness.draw(rng, strength),
+            brightness=brightness.draw(rng, strength),
             angle=tilt + spread * float(rng.standard_normal()),
             length=length,
             width=min(RAIN.width.draw(rng), RAIN.widest * length),

@@ -206,6 +206,12 @@ class RainRanges:
     """Share of the photo under streaks, all layers together, if none overlapped."""
     brightness: Span = Span(0.16, 0.68)
     """Greatest brightness of a streak, display value."""
+    dense: float = 0.35
+    """Probability of rain so dense that streaks lie upon streaks, each of them fainter."""
+    dense_coverage: Span = Span(0.15, 1.5, log=True)
+    """Coverage of dense rain."""
+    dense_brightness: Span = Span(0.12, 0.43)
+    """Brightness of dense rain."""
     tilt: Range = Range(-35, 35)
     """Direction of the rain, degrees from vertical."""
     spread: Span = Span(2, 14, jitter=0.5)
