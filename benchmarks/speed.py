@@ -39,11 +39,14 @@ EXPERTS = {"paper": 3, "compact": 10}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def released_way(conv: ExpertConv2d, x: Tensor, mixture: Tensor | None, gain: Tensor | None = None) -> Tensor:
+def released_way(
+    conv: ExpertConv2d, x: Tensor, mixture: Tensor | None, gain: Tensor | None = None, intake: Tensor | None = None
+) -> Tensor:
     """One convolution as the released code runs it: a deep copy that gets the mixed weight, then is thrown away."""
     mixed = copy.deepcopy(conv)
     if mixture is not None and conv.expert_a is not None:
         mixed.weight.data = conv.mixed_weight(mixture)[0]
+    x = x if intake is None else x * intake
     y = torch.nn.functional.conv2d(x, mixed.weight, mixed.bias, conv.stride, conv.padding, groups=conv.groups)
     return y if gain is None else y * gain
 
