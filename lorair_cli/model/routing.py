@@ -32,7 +32,7 @@ class Routing:
 
 
 def mixture_weights(logits: Tensor, top_k: int) -> Tensor:
-    """Keep the ``top_k`` largest logits, softmax over them, zero elsewhere.
+    """Keep the ``top_k`` largest logits, the first ones of equal ones, softmax over them, zero elsewhere.
 
     Args:
         logits: ``(..., n)``.
@@ -47,5 +47,6 @@ def mixture_weights(logits: Tensor, top_k: int) -> Tensor:
     n = logits.shape[-1]
     if not 1 <= top_k <= n:
         raise ValueError(f"top-k {top_k} is outside 1 to {n}")
-    best, index = logits.float().topk(top_k, dim=-1)
-    return torch.zeros_like(logits, dtype=torch.float32).scatter(-1, index, best.softmax(-1))
+    ordered, index = logits.float().sort(dim=-1, descending=True, stable=True)
+    best = ordered[..., :top_k].softmax(-1)
+    return torch.zeros_like(logits, dtype=torch.float32).scatter(-1, index[..., :top_k], best)

@@ -95,3 +95,15 @@ def test_every_statistic_lets_a_single_pixel_and_the_finest_stage_be_heard(shake
     torch.testing.assert_close(kept[0][:, :18], kept[1][:, :18])  # and its own statistics stay what they were
     mean, spread, peak = kept[0][0, :6], kept[0][0, 6:12].exp(), kept[0][0, 12:18]
     assert (peak >= mean).all() and (peak <= mean + spread * 64**0.5).all()  # 64 pixels: the most that one can be above
+
+
+@torch.no_grad()
+def test_autocast_does_not_round_the_logits():
+    router = Router(RouterConfig(CompactEncoderConfig(view=32), classes=5)).eval()
+    views = torch.rand(2, 3, 3, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        prior, logits = router(views)
+        features = router.features(views)
+    assert prior.dtype == logits.dtype == torch.float32
+    assert not torch.equal(logits, logits.bfloat16().float())
+    torch.testing.assert_close(logits, router.head(router.prior(features.float())), rtol=0, atol=0)

@@ -61,3 +61,11 @@ def test_routing_names_the_experts_strongest_first():
     assert routing.selected == [1, 3, 0]
     assert routing.probabilities.sum() == pytest.approx(1)
     assert routing.probabilities.argmax() == 1 and (routing.probabilities > 0).all()
+
+
+@pytest.mark.parametrize("n", [2, 10, 40])
+def test_of_equal_logits_the_first_is_chosen_as_a_diagnosis_does(n):
+    logits = torch.zeros(n)
+    assert mixture_weights(logits, 1).tolist() == [1.0] + [0.0] * (n - 1)
+    logits[-2:] = 3.0
+    assert mixture_weights(logits, 1)[-2] == 1
