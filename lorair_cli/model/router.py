@@ -49,8 +49,8 @@ class Router(nn.Module):
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """Views ``(b, 1 + M, 3, v, v)`` in [0, 1] to prior ``(b, C/2)`` and logits ``(b, n)``.
 
-        Both in the weights' own type. Under autocast only the encoder computes in 16 bits: bfloat16 has eight bits for a logit, and gave two likely
-        degradations the very same one.
+        Both in the weights' own type. Under autocast only the encoder computes in 16 bits: bfloat16 has eight bits for
+        a logit, and gave two likely degradations the very same one.
         """
         features = self.features(views)
         with torch.autocast(views.device.type, enabled=False):
