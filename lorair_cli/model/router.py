@@ -46,13 +46,16 @@ class Router(nn.Module):
         out: Tensor = self.mlp(features)
         return out
 
-    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Views ``(b, 1 + M, 3, v, v)`` in [0, 1] to prior ``(b, C/2)`` and logits ``(b, n)``.
+    def decide(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features ``(b, 2C)`` to prior ``(b, C/2)`` and logits ``(b, n)``, both in the weights' own type.
 
-        Both in the weights' own type. Under autocast only the encoder computes in 16 bits: bfloat16 has eight bits for
-        a logit, and gave two likely degradations the very same one.
+        Autocast does not reach in here: bfloat16 has eight bits for a logit, and gave two likely degradations the very
+        same one.
         """
-        features = self.features(views)
-        with torch.autocast(views.device.type, enabled=False):
+        with torch.autocast(features.device.type, enabled=False):
             prior = self.prior(features.to(self.head.weight.dtype))
             return prior, self.head(prior)
+
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Views ``(b, 1 + M, 3, v, v)`` in [0, 1] to prior ``(b, C/2)`` and logits ``(b, n)``."""
+        return self.decide(self.features(views))

@@ -148,10 +148,7 @@ class RestorationObjective:
             with arithmetic.autocast():
                 prior, logits = self.router(to_unit(batch.views))
         else:
-            features = self.features(batch, arithmetic)
-            with arithmetic.autocast():
-                prior = self.router.prior(features)
-                logits = self.router.head(prior)
+            prior, logits = self.router.decide(self.features(batch, arithmetic))
         return prior.float(), logits.float()
 
     def _groups(self, logits: Tensor) -> list[tuple[Tensor | None, Tensor]]:
