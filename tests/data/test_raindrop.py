@@ -11,6 +11,7 @@ CLEAR = RaindropParameters(
     radius_spread=0.1,
     irregularity=0.05,
     stretch=1.1,
+    closest=0.9,
     defocus=0.05,
     reach=0.5,
     opacity=1.0,
@@ -72,3 +73,27 @@ def test_drops_scale_with_the_photo():
         shares.append(np.mean(apply(wall, parameters, np.random.default_rng(2)) > 0.45))
     assert shares[0] > 0.005
     assert abs(shares[0] - shares[1]) < 0.35 * shares[1]
+
+
+def test_drops_run_into_each_other_only_where_they_may():
+    wall = np.full((160, 200, 3), 0.4, np.float32)
+    wet = dataclasses.replace(CLEAR, radius=30, radius_spread=0.0, irregularity=0.0, coverage=0.5, highlight=0.5)
+
+    def largest_blot(closest: float) -> int:
+        window = apply(wall, dataclasses.replace(wet, stretch=1.0, closest=closest), np.random.default_rng(0))
+        _, _, stats, _ = cv2.connectedComponentsWithStats((window[..., 0] > 0.401).astype(np.uint8))
+        return int(stats[1:, cv2.CC_STAT_AREA].max())
+
+    assert largest_blot(0.4) > 1.5 * largest_blot(1.3)
+
+
+def test_what_a_drop_shows_is_as_far_out_of_focus_as_its_edge():
+    wall = np.full((160, 160, 3), 0.4, np.float32)
+    lit = dataclasses.replace(CLEAR, radius_spread=0.0, coverage=0.3, highlight=0.5)
+
+    def spot(defocus: float) -> float:
+        return float(apply(wall, dataclasses.replace(lit, defocus=defocus), np.random.default_rng(3)).max()) - 0.4
+
+    # The blur of the edge alone leaves the middle of a drop, and the spot near it, all but as bright as it is in focus.
+    assert spot(0.02) > 0.4
+    assert spot(0.4) < 0.6 * spot(0.02)

@@ -20,8 +20,6 @@ from lorair_cli.data.synthesis.ranges import RAINDROP, REFERENCE_SIDE
 from lorair_cli.data.synthesis.shapes import fill, random_outlines, soften
 
 _MOST_DROPS = 400
-_CLOSEST = 0.9
-"""Least distance of two drops, in the sum of their radii."""
 _SCENE_SIDE = 64
 """Short side of the scene as seen in a drop: a drop is so small a lens that no finer detail survives."""
 
@@ -40,8 +38,10 @@ class RaindropParameters:
     """Deviation of outlines from an ellipse, in radii."""
     stretch: float
     """Height over width of a drop."""
+    closest: float
+    """Least distance of the centres of two drops, in the sum of their radii: under 1, drops run into each other."""
     defocus: float
-    """Standard deviation of the blur of the edges, in typical radii."""
+    """Standard deviation of the blur of the edges and of what a drop shows, in typical radii."""
     reach: float
     """Half-width of the scene a drop shows, share of the photo's short side."""
     opacity: float
@@ -63,6 +63,7 @@ def draw(rng: np.random.Generator, strength: float) -> RaindropParameters:
         radius_spread=RAINDROP.radius_spread.draw(rng),
         irregularity=RAINDROP.irregularity.draw(rng),
         stretch=RAINDROP.stretch.draw(rng),
+        closest=RAINDROP.closest.draw(rng),
         defocus=RAINDROP.defocus.draw(rng),
         reach=RAINDROP.reach.draw(rng),
         opacity=RAINDROP.opacity.draw(rng),
@@ -80,7 +81,7 @@ def apply(clean: Photo, parameters: RaindropParameters, rng: np.random.Generator
     count = min(count, _MOST_DROPS)
     radii = radius * np.exp(np.clip(parameters.radius_spread * rng.standard_normal(count), -1.2, 1.2))
     centres = rng.uniform((0, 0), (width, height), (count, 2))
-    apart = _apart(centres / (1, parameters.stretch), radii)
+    apart = _apart(centres / (1, parameters.stretch), radii, parameters.closest)
     centres, radii = centres[apart], radii[apart]
     blur = parameters.defocus * radius
 
@@ -99,14 +100,16 @@ def apply(clean: Photo, parameters: RaindropParameters, rng: np.random.Generator
     alpha = soften(mask, max(blur, 0.4))
     u, v = _lens_coordinates(labels, centres, radii, parameters.stretch)
     seen = _refracted(clean, labels, centres, u, v, parameters)
+    if blur > 0.4:  # the camera looks past the window: what a drop shows is as far out of focus as its edge
+        seen = cast(Photo, cv2.GaussianBlur(seen, (0, 0), blur))
     weight = (np.float32(parameters.opacity) * alpha)[..., None]
     return cast(Photo, np.clip(clean + weight * (seen - clean), 0, 1))
 
 
-def _apart(centres: npt.NDArray[np.float64], radii: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """The drops that no earlier drop swallows: drops that touch flow together, so few overlap."""
+def _apart(centres: npt.NDArray[np.float64], radii: npt.NDArray[np.float64], closest: float) -> npt.NDArray[np.int64]:
+    """The drops that no earlier drop swallows, which are those ``closest`` sums of radii from every earlier one."""
     distances = np.hypot(*(centres[:, None] - centres).transpose(2, 0, 1))
-    clash = np.tril(distances < _CLOSEST * (radii[:, None] + radii), k=-1)
+    clash = np.tril(distances < closest * (radii[:, None] + radii), k=-1)
     free = np.ones(len(radii), bool)
     for index, row in enumerate(clash):
         free[index] = not (row & free).any()

@@ -171,13 +171,15 @@ class RaindropRanges:
     """Deviation of the outline from an ellipse, in radii."""
     stretch: Range = Range(0.9, 1.5)
     """Height of a drop over its width."""
+    closest: Range = Range(0.35, 0.95)
+    """Least distance of two drops, in the sum of their radii: from drops that run into each other to single ones."""
     defocus: Range = Range(0.1, 0.45)
-    """Softness of the edges (standard deviation of the blur), in typical radii."""
+    """Softness of the edges and of what a drop shows (standard deviation of the blur), in typical radii."""
     reach: Range = Range(0.15, 0.6)
     """Half-width of the scene that a drop shows, as a share of the photo's short side."""
     opacity: Range = Range(0.8, 1.0)
     """Weight of the refracted scene inside a drop."""
-    plain_chance: float = 0.35
+    plain_chance: float = 0.5
     """Share of the windows whose drops neither glow nor have a light spot, as under an even sky."""
     glow: Range = Range(0.0, 0.35)
     """Share of the brightest part of the scene (most often the sky) that a drop shows all over."""
