@@ -50,10 +50,10 @@ class RouterTrainee(nn.Module):
         self.router = router
         self.strength = nn.Linear(router.config.prior_channels, 1)
 
-    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Views ``(b, 1 + M, 3, v, v)`` in [0, 1], or their features ``(b, 2C)``, to logits and strengths ``(b,)``."""
+    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Views ``(b, 1 + M, 3, v, v)`` in [0, 1], or their features ``(b, 2C)``; logits, strengths ``(b,)``, prior."""
         prior = self.router.prior(self.router.features(seen) if seen.dim() == 5 else seen)
-        return self.router.head(prior), self.strength(prior).squeeze(-1)
+        return self.router.head(prior), self.strength(prior).squeeze(-1), prior
 
 
 MOST_FEATURES = 300_000
@@ -92,11 +92,22 @@ class RouterObjective:
     A photo with two degradations is half of each, and as strong as the stronger. The strength counts where it is
     known: a real pair does not tell it (-1). Without ``learns_strength`` every label is certain and the strength is
     nobody's business, as in the paper.
+
+    With a ``predecessor``, the router that a network was trained under, the prior stays near that one's, so that the
+    network still understands it: ``keeps_prior`` times the squared distance, as a share of those priors' variance.
     """
 
-    def __init__(self, module: RouterTrainee, learns_strength: bool = True) -> None:
+    def __init__(
+        self,
+        module: RouterTrainee,
+        learns_strength: bool = True,
+        predecessor: Router | None = None,
+        keeps_prior: float = 0.0,
+    ) -> None:
         self.module: nn.Module = module
         self.learns_strength = learns_strength
+        self.predecessor = None if predecessor is None else predecessor.requires_grad_(False).eval()
+        self.keeps_prior = keeps_prior
         router = module.router
         trained = any(p.requires_grad for p in router.encoder.parameters())
         self.features = None if trained else Features(router)
@@ -105,7 +116,7 @@ class RouterObjective:
         """One pass over ``batch``."""
         seen = to_unit(batch.views) if self.features is None else self.features(batch, arithmetic)
         with arithmetic.autocast():
-            logits, strength = self.module(seen)
+            logits, strength, prior = self.module(seen)
         known = (batch.strength >= 0) & self.learns_strength
         certainty = torch.where(known, batch.strength, torch.ones_like(batch.strength))
         target = faded_target(batch.label, certainty, logits.shape[-1])
@@ -115,8 +126,19 @@ class RouterObjective:
         # The mean is over all photos, so that a share of a batch weighs as its number of photos.
         strongest = torch.maximum(batch.strength, batch.second_strength)
         loss = loss + 2 * ((strength.float() - strongest).square() * known).mean()
+        if self.predecessor is not None:
+            loss = loss + self.keeps_prior * self._strayed(batch, prior.float(), arithmetic)
         arithmetic.backward(loss)
         return loss.detach()
+
+    def _strayed(self, batch: Sample, prior: Tensor, arithmetic: Arithmetic) -> Tensor:
+        """Squared distance of ``(b, C/2)`` priors from the predecessor's, over the variance of those."""
+        assert self.predecessor is not None
+        with torch.no_grad(), arithmetic.autocast():
+            familiar = self.predecessor(to_unit(batch.views))[0].float()
+        variance = (familiar - familiar.mean(0)).square().mean()
+        strayed: Tensor = (prior - familiar).square().mean() / variance.clamp(min=1e-6)
+        return strayed
 
 
 class RestorationObjective:

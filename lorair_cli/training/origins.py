@@ -71,6 +71,20 @@ class Origins:
             raise TrainingError(f"{stage}: the router's encoder is not the recipe's", "run the router stage first")
         return source.build_router()
 
+    def predecessor(self) -> Router:
+        """The router of the start, whose prior a further trained one is to keep.
+
+        Raises:
+            TrainingError: there is no start, or its prior has another size than the recipe's.
+        """
+        if self.start is None or not self.start.router:
+            raise TrainingError(
+                "keeps_prior needs a router to keep the prior of", "name a checkpoint with --start-from"
+            )
+        if self.start.info.router.encoder.features != self.recipe.encoder.features:
+            raise TrainingError("keeps_prior: the prior of the checkpoint to start from has another size")
+        return self.start.build_router()
+
     def network(self, stage: Stage, reporter: Reporter) -> RestorationNetwork:
         """The network that ``stage`` trains, in channels_last, with what it does not train frozen.
 

@@ -98,6 +98,9 @@ class Recipe:
     """Whether stage 2 adds experts. Without them (table 10) it goes on with every weight of stage 1."""
     learns_strength: bool = True
     """The router also learns how strong a degradation is, and to be unsure of mild ones. The paper's does neither."""
+    keeps_prior: float = 0.0
+    """How much a router that is trained further holds on to the prior of the one it starts from, which the network of
+    that checkpoint was trained under; 0 for a router whose network is trained after it."""
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together: ``ValueError`` names the field."""
@@ -114,6 +117,8 @@ class Recipe:
             raise ValueError('finetune.trains must be "all" where experts is false')
         if self.top_k < 1 or self.seed < 0:
             raise ValueError(f"top_k {self.top_k} must be at least 1, seed {self.seed} at least 0")
+        if not 0 <= self.keeps_prior < math.inf:
+            raise ValueError(f"keeps_prior {self.keeps_prior} is not 0 or more")
 
     def stage(self, stage: Stage) -> StageRecipe:
         """The stage's own part."""

@@ -132,7 +132,8 @@ class TrainingRun:
         torch.manual_seed(self.recipe.seed)  # a resumed stage builds the same network before it loads its state
         router = origins.router(stage, reporter)
         network = None if stage == "router" else origins.network(stage, reporter)
-        objective = self._objective(router, network, recipe.loss_epsilon, accelerator)
+        predecessor = origins.predecessor() if stage == "router" and self.recipe.keeps_prior else None
+        objective = self._objective(router, predecessor, network, recipe.loss_epsilon, accelerator)
 
         def validate(clock: Clock) -> list[Score]:
             if validation is None or not accelerator.is_main_process:
@@ -185,10 +186,18 @@ class TrainingRun:
         return MixedPairs(real, made, self.setting, sampling, seed)
 
     def _objective(
-        self, router: Router, network: RestorationNetwork | None, epsilon: float, accelerator: Accelerator
+        self,
+        router: Router,
+        predecessor: Router | None,
+        network: RestorationNetwork | None,
+        epsilon: float,
+        accelerator: Accelerator,
     ) -> Objective:
         if network is None:
-            return RouterObjective(RouterTrainee(router), self.recipe.learns_strength)
+            if predecessor is not None:
+                predecessor = predecessor.to(accelerator.device)
+            trainee, keeps = RouterTrainee(router), self.recipe.keeps_prior
+            return RouterObjective(trainee, self.recipe.learns_strength, predecessor, keeps)
         router = router.requires_grad_(False).to(accelerator.device)
         return RestorationObjective(network, router, network.config.experts, self.recipe.top_k, epsilon)
 

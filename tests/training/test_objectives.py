@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_the_router_learns_label_and_strength(accelerator):
         optimizer.zero_grad()
     assert losses[-1] < losses[0] / 3
     with torch.no_grad():
-        logits, strength = trainee(to_unit(samples.views))
+        logits, strength, _ = trainee(to_unit(samples.views))
     certain = samples.strength >= CERTAIN_STRENGTH
     assert (logits.argmax(1) == samples.label)[certain].all()
     assert float((strength - samples.strength).abs().mean()) < 0.2
@@ -168,7 +169,7 @@ def test_a_strength_that_is_not_known_is_certain_and_teaches_the_label_alone(acc
     samples = batch(photos=3)._replace(strength=torch.tensor([-1.0, -1.0, -1.0]))
     loss = RouterObjective(trainee, learns_strength).backward(samples, accelerator)
     with torch.no_grad():
-        logits, _ = trainee(to_unit(samples.views))
+        logits, _, _ = trainee(to_unit(samples.views))
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, samples.label))
 
 
@@ -178,7 +179,7 @@ def test_a_photo_with_two_degradations_is_half_of_each_and_as_strong_as_the_stro
     two = one._replace(second=torch.tensor([1, -1]), second_strength=torch.tensor([0.8, 0.0]))
     loss = RouterObjective(trainee).backward(two, accelerator)
     with torch.no_grad():
-        logits, strength = trainee(to_unit(one.views))
+        logits, strength, _ = trainee(to_unit(one.views))
     entropy = torch.nn.functional.cross_entropy(logits, torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]))
     expected = entropy + 2 * (strength - torch.tensor([0.8, 1.0])).square().mean()
     torch.testing.assert_close(loss, expected)
@@ -218,3 +219,36 @@ def test_a_frozen_encoder_stays_and_the_layers_behind_it_learn(accelerator):
     loss = RouterObjective(trainee).backward(batch(), accelerator)
     assert math.isfinite(float(loss)) and all(p.grad is None for p in frozen.encoder.parameters())
     assert all(float(layer.weight.grad.abs().max()) > 0 for layer in (frozen.mlp[0], frozen.head))
+
+
+def test_a_router_trained_further_keeps_the_prior_that_the_network_knows(accelerator):
+    samples, before = batch(photos=6), router().eval()
+    with torch.no_grad():
+        familiar = before(to_unit(samples.views))[0]
+
+    def strayed(keeps_prior: float) -> float:
+        trainee = RouterTrainee(copy.deepcopy(before))  # in evaluation mode: the batch's own statistics stay out of it
+        objective = RouterObjective(trainee, True, copy.deepcopy(before), keeps_prior)
+        optimizer = torch.optim.Adam(trainee.parameters(), 3e-3)
+        for _ in range(30):
+            objective.backward(samples, accelerator)
+            optimizer.step()
+            optimizer.zero_grad()
+        with torch.no_grad():
+            return float((trainee(to_unit(samples.views))[2] - familiar).square().mean())
+
+    free, kept = strayed(0.0), strayed(100.0)
+    assert kept < free / 10
+
+
+def test_the_distance_of_the_prior_is_a_share_of_its_variance(accelerator):
+    before = router().eval()
+    trainee, samples = RouterTrainee(copy.deepcopy(before)).eval(), batch(photos=4)
+    with torch.no_grad():
+        trainee.router.mlp[2].bias += 0.05
+        familiar, prior = before(to_unit(samples.views))[0], trainee(to_unit(samples.views))[2]
+    plain = RouterObjective(trainee).backward(samples, accelerator)
+    loss = RouterObjective(trainee, True, before, 2.0).backward(samples, accelerator)
+    expected = 2 * (prior - familiar).square().mean() / familiar.var(0, correction=0).mean()
+    torch.testing.assert_close(loss - plain, expected, rtol=1e-3, atol=1e-4)
+    assert all(p.grad is None for p in before.parameters())

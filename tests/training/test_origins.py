@@ -157,6 +157,21 @@ def test_another_encoder_is_refused(origins, listen, recipe):
         origins(start).router("pretrain", listen())
 
 
+def test_the_predecessor_is_the_router_of_the_start(origins, recipe):
+    start = landed(recipe)
+    assert taken(origins(start).predecessor(), start.router) == set(start.router)
+    with pytest.raises(TrainingError, match="keeps_prior needs a router"):
+        origins().predecessor()
+    features = 2 * recipe.encoder.features
+    wider = replace(
+        recipe,
+        encoder=replace(recipe.encoder, features=features),
+        network=replace(recipe.network, prior_channels=features // 2),
+    )
+    with pytest.raises(TrainingError, match="another size"):
+        origins(start, wider).predecessor()
+
+
 def test_history_goes_back_to_the_start(origins, recipe):
     start = landed(recipe, stages=("router", "pretrain"))
     assert origins(start).history("router") == [{"stage": "router"}, {"stage": "pretrain"}]

@@ -272,6 +272,24 @@ def test_a_run_takes_its_share_of_weights_that_know_more(tmp_path, recipe, clean
     assert torch.equal(head, wide.router["head.weight"][rows])
 
 
+def test_a_router_trained_further_can_keep_its_prior(tmp_path, whole, recipe, clean, accelerator, listen):
+    before = load_checkpoint([whole / "finetune.safetensors"]).build_router()
+    views = torch.rand(8, 3, 3, recipe.encoder.view, recipe.encoder.view, generator=torch.Generator().manual_seed(0))
+
+    def strayed(keeps_prior):
+        folder = tmp_path / str(keeps_prior)
+        kept = replace(recipe, keeps_prior=keeps_prior, router=replace(recipe.router, steps=20, learning_rate=5e-3))
+        run = training(folder, kept, clean, start_from=whole / "finetune.safetensors")
+        run.run(["router"], accelerator, listen())
+        after = load_checkpoint([folder / "router.safetensors"]).build_router()
+        with torch.no_grad():
+            return float((after(views)[0] - before(views)[0]).square().mean())
+
+    assert strayed(100.0) < strayed(0.0)
+    with pytest.raises(TrainingError, match="keeps_prior needs a router"):
+        training(tmp_path / "new", replace(recipe, keeps_prior=1.0), clean).run(["router"], accelerator, listen())
+
+
 def test_more_experts_than_degradations_is_the_users_error(tmp_path, recipe, clean, accelerator, listen):
     with pytest.raises(UsageError, match="top_k 4"):
         training(tmp_path, replace(recipe, top_k=4), clean).run(STAGES, accelerator, listen())
