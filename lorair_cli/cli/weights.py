@@ -196,6 +196,12 @@ def combine(
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors file to write.", show_default=False)],
+    share: Annotated[
+        float,
+        typer.Option(
+            help="Of the taken experts, in the mean with the base's own, from which they must have grown; 1 takes all."
+        ),
+    ] = 1.0,
     half: Annotated[bool, typer.Option("--half", help="Write 16-bit floats.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
 ) -> None:
@@ -204,6 +210,8 @@ def combine(
     Examples:
 
         lorair weights combine base.safetensors --experts rain,snow=runs/weather/finetune.safetensors -o all.safetensors
+
+        lorair weights combine base.safetensors --experts shadow=longer.safetensors --share 0.6 -o mean.safetensors
     """
     _refuse_existing(output, overwrite)
     _refuse_other_than_safetensors(output)
@@ -215,7 +223,7 @@ def combine(
 
     result = load_checkpoint([base])
     for names, file in wanted:
-        result = combined(result, load_checkpoint([file]), names)
+        result = combined(result, load_checkpoint([file]), names, share)
     save_checkpoint(output, result, torch.float16 if half else None)
     data.print(str(output))
 

@@ -1,4 +1,4 @@
-"""Experts of several trainings in one checkpoint: each degradation's expert from where it was trained best."""
+"""Experts of several trainings in one checkpoint: each degradation's from where it was trained best, or their mean."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from lorair_cli.model.router import ROUTER_HEAD
 from lorair_cli.weights.checkpoint import Checkpoint
 
 
-def combine(base: Checkpoint, donor: Checkpoint, experts: tuple[str, ...]) -> Checkpoint:
-    """``base`` with the experts of some degradations from ``donor``.
+def combine(base: Checkpoint, donor: Checkpoint, experts: tuple[str, ...], share: float = 1.0) -> Checkpoint:
+    """``base`` with the experts of some degradations from ``donor``, or with a mean of both.
 
     An expert is a change of the network's weights, learnt under the priors of a router: it means something only to the
     network and the router that it was trained with. Both must be the same to the last bit, but for the router's head,
@@ -26,13 +26,18 @@ def combine(base: Checkpoint, donor: Checkpoint, experts: tuple[str, ...]) -> Ch
         base: everything but those experts.
         donor: where they come from; may know more or other degradations besides.
         experts: degradations that both know.
+        share: above 0 to 1, of the donor's weights in the mean with the base's. Below 1, one of the two experts must
+            have grown from the other: then weights between theirs are mostly good too, and less given to the habits
+            of the longer training (Wortsman et al., ICML 2022). Of strangers the mean is nothing.
 
     Raises:
-        UsageError: a degradation is unknown to either, or given twice, or there is none.
+        UsageError: a degradation is unknown to either, or given twice, or there is none; or no such share.
         WeightsError: one has no experts, or experts of another rank, or its network or router is not the same.
     """
     if not experts or len(set(experts)) < len(experts):
         raise UsageError("the experts to take are one degradation or more, each once", "for example rain,snow=FILE")
+    if not 0 < share <= 1:
+        raise UsageError(f"share {share:g} is not above 0 and up to 1")
     for checkpoint in (base, donor):
         if unknown := [name for name in experts if name not in checkpoint.info.degradations]:
             known = ", ".join(checkpoint.info.degradations)
@@ -44,8 +49,12 @@ def combine(base: Checkpoint, donor: Checkpoint, experts: tuple[str, ...]) -> Ch
     network = dict(base.network)
     for key, tensor in base.network.items():
         if key.endswith(EXPERT_TENSORS):
-            network[key] = tensor.index_copy(0, torch.tensor(to), donor.network[key][torch.tensor(of)])
-    provenance = _provenance(base.info.provenance, donor.info.provenance, experts)
+            taken = donor.network[key][torch.tensor(of)]
+            if share < 1:
+                own = tensor[torch.tensor(to)]
+                taken = torch.lerp(own.float(), taken.float(), share).to(own.dtype)
+            network[key] = tensor.index_copy(0, torch.tensor(to), taken)
+    provenance = _provenance(base.info.provenance, donor.info.provenance, experts, share)
     return Checkpoint(replace(base.info, provenance=provenance), network, base.router)
 
 
@@ -67,13 +76,17 @@ def _same(base: Checkpoint, donor: Checkpoint) -> None:
             )
 
 
-def _provenance(base: Mapping[str, Any], donor: Mapping[str, Any], experts: tuple[str, ...]) -> dict[str, Any]:
+def _provenance(
+    base: Mapping[str, Any], donor: Mapping[str, Any], experts: tuple[str, ...], share: float
+) -> dict[str, Any]:
     """The base's, and what the donor's training did beyond it and by what command, with the experts that were taken."""
     before = list(base.get("stages", []))
-    since = [{**stage, "experts": list(experts)} for stage in donor.get("stages", []) if stage not in before]
+    taken = {"experts": list(experts)} | ({} if share == 1 else {"share": share})
+    since = [{**stage, **taken} for stage in donor.get("stages", []) if stage not in before]
+    part = "" if share == 1 else f", {share:g} of them"
     commands = [
         base.get("command", "not stated"),
-        f"experts {', '.join(experts)}: {donor.get('command', 'not stated')}",
+        f"experts {', '.join(experts)}{part}: {donor.get('command', 'not stated')}",
     ]
     return {**base, "command": "; ".join(commands), "stages": before + since}
 

@@ -143,6 +143,11 @@ def test_combine_takes_experts_and_writes_16_bits(checkpoint, weights_file, tmp_
             assert grown.tolist() == pytest.approx([1, 0, 1], abs=1e-2), key
     code, _, error = call(*arguments)
     assert code == 2 and "exists already" in error
+    assert call(*arguments, "--overwrite", "--share", "0.25")[0] == 0
+    grown = load_checkpoint([path]).network["intro.expert_b"] - checkpoint.network["intro.expert_b"]
+    assert grown.flatten(1).mean(1).tolist() == pytest.approx([0.25, 0, 0.25], abs=1e-2)
+    code, _, error = call(*arguments, "--overwrite", "--share", "2")
+    assert code == 2 and "share 2 is not" in error
 
 
 @pytest.mark.parametrize("text", ["rain", "=x.safetensors", "rain="])

@@ -49,6 +49,24 @@ def test_the_named_experts_are_the_donors_and_nothing_else_changes(base, donor):
     assert all(torch.equal(v, base.router[k]) for k, v in result.router.items())
 
 
+def test_a_share_gives_the_mean_of_both(base, donor):
+    result = combine(base, donor, ("haze", "noise"), 0.25)
+    for key, tensor in result.network.items():
+        if key.endswith(EXPERT_TENSORS):
+            rain, haze, noise = base.network[key]
+            torch.testing.assert_close(tensor, torch.stack([rain, haze + 0.25, noise + 0.25]))
+            assert torch.equal(tensor[0], rain)
+    told = result.info.provenance
+    assert told["stages"][-1] == {"stage": "finetune", "steps": 4, "experts": ["haze", "noise"], "share": 0.25}
+    assert told["command"] == "train 1; experts haze, noise, 0.25 of them: train 2"
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
+def test_a_share_outside_0_to_1_is_refused(base, donor, share):
+    with pytest.raises(UsageError, match="share"):
+        combine(base, donor, ("haze",), share)
+
+
 def test_neither_source_is_changed(base, donor):
     before = [{k: v.clone() for k, v in c.network.items()} for c in (base, donor)]
     combine(base, donor, ("rain",))
