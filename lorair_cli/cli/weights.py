@@ -202,6 +202,9 @@ def combine(
             help="Of the taken experts, in the mean with the base's own, from which they must have grown; 1 takes all."
         ),
     ] = 1.0,
+    any_router: Annotated[
+        bool, typer.Option("--any-router", help="Take them from under another router, one that kept its prior.")
+    ] = False,
     half: Annotated[bool, typer.Option("--half", help="Write 16-bit floats.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
 ) -> None:
@@ -223,7 +226,7 @@ def combine(
 
     result = load_checkpoint([base])
     for names, file in wanted:
-        result = combined(result, load_checkpoint([file]), names, share)
+        result = combined(result, load_checkpoint([file]), names, share, any_router)
     save_checkpoint(output, result, torch.float16 if half else None)
     data.print(str(output))
 

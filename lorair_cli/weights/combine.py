@@ -15,12 +15,15 @@ from lorair_cli.model.router import ROUTER_HEAD
 from lorair_cli.weights.checkpoint import Checkpoint
 
 
-def combine(base: Checkpoint, donor: Checkpoint, experts: tuple[str, ...], share: float = 1.0) -> Checkpoint:
+def combine(
+    base: Checkpoint, donor: Checkpoint, experts: tuple[str, ...], share: float = 1.0, any_router: bool = False
+) -> Checkpoint:
     """``base`` with the experts of some degradations from ``donor``, or with a mean of both.
 
     An expert is a change of the network's weights, learnt under the priors of a router: it means something only to the
     network and the router that it was trained with. Both must be the same to the last bit, but for the router's head,
-    which names degradations and reaches the network through the choice of experts alone.
+    which names degradations and reaches the network through the choice of experts alone. With ``any_router`` only the
+    network must: for a router that was trained further and kept its prior (``keeps_prior`` in a recipe).
 
     Args:
         base: everything but those experts.
@@ -44,7 +47,7 @@ def combine(base: Checkpoint, donor: Checkpoint, experts: tuple[str, ...], share
             raise UsageError(f"{_name(checkpoint)} knows no {unknown[0]!r}", f"choose from {known}")
         if not checkpoint.info.network.experts:
             raise WeightsError(f"{_name(checkpoint)} has no experts")
-    _same(base, donor)
+    _same(base, donor, any_router)
     to, of = ([c.info.degradations.index(name) for name in experts] for c in (base, donor))
     network = dict(base.network)
     for key, tensor in base.network.items():
@@ -58,11 +61,13 @@ def combine(base: Checkpoint, donor: Checkpoint, experts: tuple[str, ...], share
     return Checkpoint(replace(base.info, provenance=provenance), network, base.router)
 
 
-def _same(base: Checkpoint, donor: Checkpoint) -> None:
-    """``WeightsError`` unless the two differ in experts and router head at most."""
+def _same(base: Checkpoint, donor: Checkpoint, any_router: bool) -> None:
+    """``WeightsError`` unless the two differ in experts and router head at most, or in all of the router if it may."""
 
     def shared(checkpoint: Checkpoint) -> dict[str, Tensor]:
         tensors = {f"network.{k}": v for k, v in checkpoint.network.items() if not k.endswith(EXPERT_TENSORS)}
+        if any_router:
+            return tensors
         return tensors | {f"router.{k}": v for k, v in checkpoint.router.items() if not k.startswith(ROUTER_HEAD)}
 
     ours, theirs = shared(base), shared(donor)
@@ -72,7 +77,7 @@ def _same(base: Checkpoint, donor: Checkpoint) -> None:
         if key not in ours or key not in theirs or not torch.equal(ours[key], theirs[key]):
             raise WeightsError(
                 f"{_name(donor)} was not trained on the same network and router: {key} differs",
-                "its experts mean nothing to another network",
+                "its experts mean nothing to another network, and little to another router",
             )
 
 

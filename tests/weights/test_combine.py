@@ -99,6 +99,16 @@ def test_a_donor_of_another_network_or_router_is_refused(base, donor, part):
         combine(base, replace(donor, **{part: changed}), ("rain",))
 
 
+def test_another_router_is_let_through_where_one_says_so_and_another_network_never(base, donor):
+    other = replace(donor, router={k: v + 1 for k, v in donor.router.items()})
+    result = combine(base, other, ("rain",), any_router=True)
+    assert all(torch.equal(v, base.router[k]) for k, v in result.router.items())
+    assert torch.equal(result.network["intro.expert_b"][0], base.network["intro.expert_b"][0] + 1)
+    other = replace(donor, network={k: v + 1 for k, v in donor.network.items()})
+    with pytest.raises(WeightsError, match="not trained on the same network"):
+        combine(base, other, ("rain",), any_router=True)
+
+
 def test_a_donor_of_another_rank_or_without_experts_is_refused(base, donor):
     for field, value, message in (("rank", 3, "rank 3"), ("experts", 0, "no experts")):
         info = replace(donor.info, network=replace(donor.info.network, **{field: value}))
