@@ -106,8 +106,7 @@ class RouterObjective:
     ) -> None:
         self.module: nn.Module = module
         self.learns_strength = learns_strength
-        self.predecessor = None if predecessor is None else predecessor.requires_grad_(False).eval()
-        self.keeps_prior = keeps_prior
+        self.predecessor, self.keeps_prior = predecessor, keeps_prior
         router = module.router
         trained = any(p.requires_grad for p in router.encoder.parameters())
         self.features = None if trained else Features(router)
@@ -127,18 +126,26 @@ class RouterObjective:
         strongest = torch.maximum(batch.strength, batch.second_strength)
         loss = loss + 2 * ((strength.float() - strongest).square() * known).mean()
         if self.predecessor is not None:
-            loss = loss + self.keeps_prior * self._strayed(batch, prior.float(), arithmetic)
+            loss = loss + self.keeps_prior * self._strayed(batch, seen, prior.float(), arithmetic)
         arithmetic.backward(loss)
         return loss.detach()
 
-    def _strayed(self, batch: Sample, prior: Tensor, arithmetic: Arithmetic) -> Tensor:
+    def _strayed(self, batch: Sample, seen: Tensor, prior: Tensor, arithmetic: Arithmetic) -> Tensor:
         """Squared distance of ``(b, C/2)`` priors from the predecessor's, over the variance of those."""
         assert self.predecessor is not None
         with torch.no_grad(), arithmetic.autocast():
-            familiar = self.predecessor(to_unit(batch.views))[0].float()
+            if self.features is not None and _same_eyes(self.predecessor, self.features.router):
+                familiar = self.predecessor.decide(seen)[0].float()
+            else:
+                familiar = self.predecessor(to_unit(batch.views))[0].float()
         variance = (familiar - familiar.mean(0)).square().mean()
         strayed: Tensor = (prior - familiar).square().mean() / variance.clamp(min=1e-6)
         return strayed
+
+
+def _same_eyes(one: Router, other: Router) -> bool:
+    """Whether features of one are features of the other, whose encoder is frozen and came with the same start."""
+    return one.config.encoder == other.config.encoder and one.config.high_resolution == other.config.high_resolution
 
 
 class RestorationObjective:

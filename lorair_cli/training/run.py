@@ -132,7 +132,9 @@ class TrainingRun:
         torch.manual_seed(self.recipe.seed)  # a resumed stage builds the same network before it loads its state
         router = origins.router(stage, reporter)
         network = None if stage == "router" else origins.network(stage, reporter)
-        predecessor = origins.predecessor() if stage == "router" and self.recipe.keeps_prior else None
+        predecessor = None
+        if stage == "router" and self.recipe.keeps_prior:
+            predecessor = origins.predecessor().to(accelerator.device)
         objective = self._objective(router, predecessor, network, recipe.loss_epsilon, accelerator)
 
         def validate(clock: Clock) -> list[Score]:
@@ -194,8 +196,6 @@ class TrainingRun:
         accelerator: Accelerator,
     ) -> Objective:
         if network is None:
-            if predecessor is not None:
-                predecessor = predecessor.to(accelerator.device)
             trainee, keeps = RouterTrainee(router), self.recipe.keeps_prior
             return RouterObjective(trainee, self.recipe.learns_strength, predecessor, keeps)
         router = router.requires_grad_(False).to(accelerator.device)

@@ -52,11 +52,9 @@ def combine(
     network = dict(base.network)
     for key, tensor in base.network.items():
         if key.endswith(EXPERT_TENSORS):
-            taken = donor.network[key][torch.tensor(of)]
-            if share < 1:
-                own = tensor[torch.tensor(to)]
-                taken = torch.lerp(own.float(), taken.float(), share).to(own.dtype)
-            network[key] = tensor.index_copy(0, torch.tensor(to), taken)
+            own, taken = tensor[torch.tensor(to)], donor.network[key][torch.tensor(of)]
+            mean = torch.lerp(own.float(), taken.float(), share).to(own.dtype)  # with share 1, taken to the bit
+            network[key] = tensor.index_copy(0, torch.tensor(to), mean)
     provenance = _provenance(base.info.provenance, donor.info.provenance, experts, share)
     return Checkpoint(replace(base.info, provenance=provenance), network, base.router)
 

@@ -252,3 +252,17 @@ def test_the_distance_of_the_prior_is_a_share_of_its_variance(accelerator):
     expected = 2 * (prior - familiar).square().mean() / familiar.var(0, correction=0).mean()
     torch.testing.assert_close(loss - plain, expected, rtol=1e-3, atol=1e-4)
     assert all(p.grad is None for p in before.parameters())
+
+
+def test_a_frozen_encoder_looks_at_a_photo_once_for_both_routers(accelerator):
+    frozen, samples = router().eval(), batch()
+    frozen.encoder.requires_grad_(False)
+    before = copy.deepcopy(frozen)
+    with torch.no_grad():
+        frozen.mlp[2].bias += 0.05
+        familiar, prior = before(to_unit(samples.views))[0], frozen(to_unit(samples.views))[0]
+    plain = RouterObjective(RouterTrainee(frozen), learns_strength=False).backward(samples, accelerator)
+    before.encoder.register_forward_hook(lambda module, inputs, output: pytest.fail("looked again"))
+    loss = RouterObjective(RouterTrainee(frozen), False, before, 2.0).backward(samples, accelerator)
+    expected = 2 * (prior - familiar).square().mean() / familiar.var(0, correction=0).mean()
+    torch.testing.assert_close(loss - plain, expected, rtol=1e-3, atol=1e-4)
