@@ -39,6 +39,11 @@ CERTAIN_STRENGTH = 0.15
 """From this strength on a degradation is taught as certain; below, the label fades into "nothing in particular"."""
 
 
+LEANING = 0.35
+"""How far the label of a photo with nothing wrong leans to the one degradation that a recipe may name: enough for it to
+be the most probable one every time, and still unsure enough for ``--only-if``."""
+
+
 class RouterTrainee(nn.Module):
     """A router with a head for the strength, which only training uses.
 
@@ -49,6 +54,22 @@ class RouterTrainee(nn.Module):
         super().__init__()
         self.router = router
         self.strength = nn.Linear(router.config.prior_channels, 1)
+        self._keep_what_is_frozen()
+
+    @property
+    def learns_to_see(self) -> bool:
+        """Whether the encoder is trained."""
+        return any(p.requires_grad for p in self.router.encoder.parameters())
+
+    def train(self, mode: bool = True) -> RouterTrainee:
+        """As in torch, but a frozen encoder keeps the batch statistics that it came with."""
+        super().train(mode)
+        self._keep_what_is_frozen()
+        return self
+
+    def _keep_what_is_frozen(self) -> None:
+        if not self.learns_to_see:
+            self.router.encoder.eval()
 
     def forward(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Views ``(b, 1 + M, 3, v, v)`` in [0, 1], or their features ``(b, 2C)``; logits, strengths ``(b,)``, prior."""
@@ -63,8 +84,8 @@ MOST_FEATURES = 300_000
 class Features:
     """Features by a frozen encoder, computed once for views that come again.
 
-    Each photo is encoded alone, so its features do not depend on the batch that it first came in, and a resumed run,
-    which begins with nothing kept, has the same ones.
+    Where any may come again, each photo is encoded alone, so that its features do not depend on the batch that it first
+    came in, and a resumed run, which begins with nothing kept, has the same ones.
     """
 
     def __init__(self, router: Router) -> None:
@@ -74,6 +95,9 @@ class Features:
     @torch.no_grad()
     def __call__(self, batch: Sample, arithmetic: Arithmetic) -> Tensor:
         """``(b, 2C)`` float32 of a batch's views."""
+        if bool((batch.key < 0).all()):  # nothing that could come again: the whole batch at once
+            with arithmetic.autocast():
+                return self.router.features(to_unit(batch.views)).float()
         rows = []
         for key, views in zip(batch.key.tolist(), batch.views, strict=True):
             row = self._kept.get(key)
@@ -95,6 +119,8 @@ class RouterObjective:
 
     With a ``predecessor``, the router that a network was trained under, the prior stays near that one's, so that the
     network still understands it: ``keeps_prior`` times the squared distance, as a share of those priors' variance.
+
+    Where next to nothing is wrong, the label is no degradation in particular, or leans to ``untouched_as``.
     """
 
     def __init__(
@@ -103,13 +129,13 @@ class RouterObjective:
         learns_strength: bool = True,
         predecessor: Router | None = None,
         keeps_prior: float = 0.0,
+        untouched_as: int | None = None,
     ) -> None:
         self.module: nn.Module = module
         self.learns_strength = learns_strength
         self.predecessor, self.keeps_prior = predecessor, keeps_prior
-        router = module.router
-        trained = any(p.requires_grad for p in router.encoder.parameters())
-        self.features = None if trained else Features(router)
+        self.features = None if module.learns_to_see else Features(module.router)
+        self.nothing = nothing_in_particular(module.router.config.classes, untouched_as)
 
     def backward(self, batch: Sample, arithmetic: Arithmetic) -> Tensor:
         """One pass over ``batch``."""
@@ -118,9 +144,10 @@ class RouterObjective:
             logits, strength, prior = self.module(seen)
         known = (batch.strength >= 0) & self.learns_strength
         certainty = torch.where(known, batch.strength, torch.ones_like(batch.strength))
-        target = faded_target(batch.label, certainty, logits.shape[-1])
+        nothing = self.nothing.to(logits.device)
+        target = faded_target(batch.label, certainty, nothing)
         others = torch.ones_like(certainty) if not self.learns_strength else batch.second_strength
-        both = (target + faded_target(batch.second.clamp(min=0), others, logits.shape[-1])) / 2
+        both = (target + faded_target(batch.second.clamp(min=0), others, nothing)) / 2
         loss: Tensor = F.cross_entropy(logits.float(), torch.where(batch.second[:, None] >= 0, both, target))
         # The mean is over all photos, so that a share of a batch weighs as its number of photos.
         strongest = torch.maximum(batch.strength, batch.second_strength)
@@ -173,11 +200,7 @@ class RestorationObjective:
 
     @torch.no_grad()
     def _routed(self, batch: Sample, arithmetic: Arithmetic) -> tuple[Tensor, Tensor]:
-        if bool((batch.key < 0).all()):  # nothing that could come again: the whole batch at once
-            with arithmetic.autocast():
-                prior, logits = self.router(to_unit(batch.views))
-        else:
-            prior, logits = self.router.decide(self.features(batch, arithmetic))
+        prior, logits = self.router.decide(self.features(batch, arithmetic))
         return prior.float(), logits.float()
 
     def _groups(self, logits: Tensor) -> list[tuple[Tensor | None, Tensor]]:
@@ -189,10 +212,18 @@ class RestorationObjective:
         return [(row[None], (owner == i).nonzero().squeeze(1)) for i, row in enumerate(unique)]
 
 
-def faded_target(label: Tensor, strength: Tensor, classes: int) -> Tensor:
-    """Labels ``(b,)`` as probabilities ``(b, classes)``: certain from ``CERTAIN_STRENGTH`` on, even at strength 0."""
+def nothing_in_particular(classes: int, leaning: int | None = None) -> Tensor:
+    """Target ``(classes,)`` for a photo with nothing wrong: each as likely as the others, or ``LEANING`` more one."""
+    even = torch.full((classes,), 1 / classes)
+    if leaning is None:
+        return even
+    return LEANING * F.one_hot(torch.tensor(leaning), classes) + (1 - LEANING) * even
+
+
+def faded_target(label: Tensor, strength: Tensor, nothing: Tensor) -> Tensor:
+    """Labels ``(b,)`` as probabilities ``(b, classes)``: certain from ``CERTAIN_STRENGTH`` on, ``nothing`` at 0."""
     certainty = (strength / CERTAIN_STRENGTH).clamp(max=1)[:, None]
-    return certainty * F.one_hot(label, classes) + (1 - certainty) / classes
+    return certainty * F.one_hot(label, len(nothing)) + (1 - certainty) * nothing
 
 
 def psnr_loss(restored: Tensor, gt: Tensor, epsilon: float) -> Tensor:

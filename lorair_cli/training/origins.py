@@ -45,7 +45,8 @@ class Origins:
         """The router that ``stage`` trains or works with.
 
         Raises:
-            TrainingError: there is none yet, it is of another setting or recipe, or nothing of the start fits.
+            TrainingError: there is none yet, it is of another setting or recipe, nothing of the start fits, or the head
+                alone is to be trained and the rest does not come from the start.
         """
         recipe = self.recipe
         config = RouterConfig(recipe.encoder, len(self.setting.degradations), recipe.view_mode, recipe.high_resolution)
@@ -57,6 +58,8 @@ class Origins:
                 router.encoder.requires_grad_(False)
             if self.start is not None:
                 self._overlay(router, self._of_this_setting(self.start, self.start.router), reporter, stage)
+            if recipe.router.trains == "head":
+                self._keep_all_but_the_head(router)
             return router
         source = next((c for c in self.earlier(stage) if c.router), None)
         if source is None:
@@ -123,6 +126,18 @@ class Origins:
             for name, parameter in network.named_parameters():
                 parameter.requires_grad = name.endswith(EXPERT_TENSORS)
         self._keep_what_is_not_drawn(network)
+
+    def _keep_all_but_the_head(self, router: Router) -> None:
+        """Freeze what makes the prior; ``TrainingError`` unless all of it came from the start."""
+        given = {} if self.start is None else self.start.router
+        for name, tensor in router.state_dict().items():
+            if not name.startswith(ROUTER_HEAD) and (name not in given or given[name].shape != tensor.shape):
+                raise TrainingError(
+                    f"router: its head alone cannot be trained: {name} does not come from another checkpoint",
+                    "name one with the same encoder with --start-from",
+                )
+        for name, parameter in router.named_parameters():
+            parameter.requires_grad = name.startswith(ROUTER_HEAD)
 
     def _keep_what_is_not_drawn(self, network: RestorationNetwork) -> None:
         """No gradient for the experts of degradations that the recipe never draws; weight decay alone still acts.

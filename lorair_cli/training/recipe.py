@@ -38,8 +38,9 @@ class StageRecipe:
     """Largest gradient norm; 0 does not clip."""
     loss_epsilon: float = 1e-8
     """Added to the mean squared error inside the PSNR loss's logarithm."""
-    trains: Literal["all", "experts"] = "all"
-    """What stage 2 updates: the experts alone (the paper) or every parameter (the authors' released recipe)."""
+    trains: Literal["all", "experts", "head"] = "all"
+    """What is updated. Stage 2: the experts alone (the paper) or every parameter (the authors' released recipe). The
+    router: everything that is not CLIP's, or the last layer alone, which leaves the prior as the network knows it."""
     accumulate: int = 1
     """Passes that a process's photos are spread over, for want of memory; batch statistics are each pass's own."""
     ema: float = 0.0
@@ -101,6 +102,9 @@ class Recipe:
     keeps_prior: float = 0.0
     """How much a router that is trained further holds on to the prior of the one it starts from, which the network of
     that checkpoint was trained under; 0 for a router whose network is trained after it."""
+    untouched_as: str = ""
+    """The degradation that a router leans to where next to nothing is wrong with a photo, so that its expert, and no
+    other, learns to leave such photos alone. Empty: it leans to none, and the choice is chance."""
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together: ``ValueError`` names the field."""
@@ -115,6 +119,14 @@ class Recipe:
             raise ValueError("pretrain and finetune need patches: sampling.patches is 0")
         if not self.experts and self.finetune.trains == "experts":
             raise ValueError('finetune.trains must be "all" where experts is false')
+        own: dict[Stage, tuple[str, ...]] = {
+            "router": ("all", "head"),
+            "pretrain": ("all",),
+            "finetune": ("all", "experts"),
+        }
+        for stage, choices in own.items():
+            if self.stage(stage).trains not in choices:
+                raise ValueError(f"{stage}.trains must be {' or '.join(choices)}")
         if self.top_k < 1 or self.seed < 0:
             raise ValueError(f"top_k {self.top_k} must be at least 1, seed {self.seed} at least 0")
         if not 0 <= self.keeps_prior < math.inf:

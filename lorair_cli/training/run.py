@@ -66,12 +66,14 @@ class TrainingRun:
         """Run the stages that have no result yet; the last result's file, or None when stopped before the end.
 
         Raises:
-            UsageError: the recipe's top-k is more than the setting has degradations.
+            UsageError: the recipe's top-k is more than the setting has degradations, or it names another setting's.
             TrainingError: the folder holds another run, a stage has nothing to start from, or training cannot go on.
             WeightsError: a checkpoint cannot be read or written.
         """
         if self.recipe.top_k > len(self.setting.degradations):
             raise UsageError(f"top_k {self.recipe.top_k} is more than setting {self.setting.name} has experts")
+        if self.recipe.untouched_as not in ("", *self.setting.degradations):
+            raise UsageError(f"untouched_as {self.recipe.untouched_as} is none of setting {self.setting.name}'s")
         files = RunFolder(self.folder)
         with accelerator.main_process_first():  # the first writes, the others see that it is the same run
             files.claim(self.recipe, self.setting.name, None if self.start_from is None else self.start_from.name)
@@ -150,7 +152,8 @@ class TrainingRun:
             if mean_score(scores) > _score_of(best):
                 account = self._account(stage, clock, scores, accelerator)
                 save_checkpoint(best, self._checkpoint(router, network, [*origins.history(stage), account]))
-            router.train(network is None)
+            if network is None:
+                objective.module.train()  # validation left the router in evaluation mode
             return scores
 
         def observe(clock: Clock, loss: float, learning_rate: float) -> None:
@@ -196,10 +199,18 @@ class TrainingRun:
         accelerator: Accelerator,
     ) -> Objective:
         if network is None:
-            trainee, keeps = RouterTrainee(router), self.recipe.keeps_prior
-            return RouterObjective(trainee, self.recipe.learns_strength, predecessor, keeps)
+            return RouterObjective(
+                RouterTrainee(router),
+                self.recipe.learns_strength,
+                predecessor,
+                self.recipe.keeps_prior,
+                self._label(self.recipe.untouched_as),
+            )
         router = router.requires_grad_(False).to(accelerator.device)
         return RestorationObjective(network, router, network.config.experts, self.recipe.top_k, epsilon)
+
+    def _label(self, degradation: str) -> int | None:
+        return self.setting.degradations.index(degradation) if degradation else None
 
     def _account(self, stage: Stage, clock: Clock, scores: list[Score], accelerator: Accelerator) -> dict[str, Any]:
         """What a stage tells about itself in the metadata."""

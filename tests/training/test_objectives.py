@@ -19,6 +19,7 @@ from lorair_cli.training.objectives import (
     RouterObjective,
     RouterTrainee,
     faded_target,
+    nothing_in_particular,
     psnr_loss,
     to_unit,
 )
@@ -54,9 +55,12 @@ class Guide(torch.nn.Module):
 
     logits = torch.tensor([[0.0, 1.0, 0.5], [2.0, 0.0, 1.0], [0.0, 1.5, 1.0], [0.5, 3.0, 0.0], [1.0, 0.0, 0.2]])
 
-    def forward(self, views):
-        prior = torch.randn(len(views), 8, generator=torch.Generator().manual_seed(3))
-        return prior, self.logits[: len(views)]
+    def features(self, views):
+        return torch.zeros(len(views), 1)
+
+    def decide(self, features):
+        prior = torch.randn(len(features), 8, generator=torch.Generator().manual_seed(3))
+        return prior, self.logits[: len(features)]
 
 
 def network(experts=N):
@@ -99,9 +103,43 @@ def test_epsilon_bounds_the_psnr_loss():
 def test_targets_fade_to_nothing_in_particular():
     label = torch.tensor([2, 2, 0, 1])
     strength = torch.tensor([0.0, CERTAIN_STRENGTH / 2, CERTAIN_STRENGTH, 1.0])
-    target = faded_target(label, strength, 4)
+    target = faded_target(label, strength, nothing_in_particular(4))
     expected = [[0.25] * 4, [0.125, 0.125, 0.625, 0.125], [1, 0, 0, 0], [0, 1, 0, 0]]
     torch.testing.assert_close(target, torch.tensor(expected, dtype=torch.float32))
+
+
+def test_the_label_of_an_untouched_photo_may_lean_to_one_degradation():
+    nothing = nothing_in_particular(4, 1)
+    assert float(nothing.sum()) == pytest.approx(1) and int(nothing.argmax()) == 1 and float(nothing[1]) < 0.6
+    assert len({float(p) for p in nothing[[0, 2, 3]]}) == 1
+    target = faded_target(torch.tensor([2, 2]), torch.tensor([0.0, 1.0]), nothing)
+    torch.testing.assert_close(target, torch.stack([nothing, torch.tensor([0.0, 0.0, 1.0, 0.0])]))
+
+
+def test_untouched_photos_are_taught_as_what_the_recipe_names(accelerator):
+    trainee = RouterTrainee(router()).eval()
+    samples = batch(photos=2)._replace(strength=torch.zeros(2), second=torch.tensor([-1, -1]))
+    loss = RouterObjective(trainee, untouched_as=1).backward(samples, accelerator)
+    with torch.no_grad():
+        logits, strength, _ = trainee(to_unit(samples.views))
+    entropy = torch.nn.functional.cross_entropy(logits, nothing_in_particular(N, 1).expand(2, N))
+    torch.testing.assert_close(loss, entropy + 2 * strength.square().mean())
+
+
+def test_a_head_alone_learns_and_the_prior_stays_to_the_last_bit(accelerator):
+    whole = router()
+    whole.requires_grad_(False)
+    whole.head.requires_grad_(True)
+    trainee, samples = RouterTrainee(whole).train(), batch(photos=6)
+    before = copy.deepcopy(whole.state_dict())
+    optimizer = torch.optim.Adam([p for p in trainee.parameters() if p.requires_grad], 1e-2)
+    objective = RouterObjective(trainee)
+    for _ in range(5):
+        objective.backward(samples, accelerator)
+        optimizer.step()
+        optimizer.zero_grad()
+    changed = {k for k, v in whole.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed == {"head.weight", "head.bias"}, "batch statistics count as weights of the encoder"
 
 
 def test_the_router_learns_label_and_strength(accelerator):
@@ -131,7 +169,7 @@ def test_grouping_photos_by_mixture_changes_no_gradient(accelerator, top_k):
     grouped = gradients(net)
     net.zero_grad()
     total = 0.0
-    prior, logits = guide(to_unit(samples.views))
+    prior, logits = guide.decide(guide.features(to_unit(samples.views)))
     for i in range(5):
         mixture = mixture_weights(logits[i : i + 1], top_k)
         for j in range(2):

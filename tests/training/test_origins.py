@@ -127,6 +127,24 @@ def test_a_start_gives_every_stage_its_weights(origins, listen, recipe):
     assert f"router: {total} of {total} tensors come from the checkpoint to start from" in listener.lines
 
 
+def test_the_head_alone_is_trained_on_the_starts_prior_for_other_degradations_too(origins, listen, recipe):
+    head = replace(recipe, router=replace(recipe.router, trains="head"))
+    for setting in (SETTING, get_setting("10task")):
+        start = landed(recipe, setting)
+        router = origins(start, head).router("router", listen())
+        assert {name for name, p in router.named_parameters() if p.requires_grad} == {"head.weight", "head.bias"}
+        assert taken(router, start.router) >= {k for k in start.router if not k.startswith("head.")}
+
+
+def test_a_head_without_the_rest_of_a_router_is_refused(origins, listen, recipe):
+    head = replace(recipe, router=replace(recipe.router, trains="head"))
+    with pytest.raises(TrainingError, match="its head alone cannot be trained"):
+        origins(None, head).router("router", listen())
+    other = replace(recipe, encoder=replace(recipe.encoder, widths=(4, 8)))
+    with pytest.raises(TrainingError, match="its head alone cannot be trained: encoder"):
+        origins(landed(other), head).router("router", listen())
+
+
 def test_a_start_of_other_degradations_gives_neither_head_nor_experts(origins, listen, recipe):
     start = landed(recipe, get_setting("4task"))  # three degradations too, so that every shape fits
     router = origins(start).router("router", listen())

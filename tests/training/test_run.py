@@ -296,6 +296,22 @@ def test_more_experts_than_degradations_is_the_users_error(tmp_path, recipe, cle
     assert not list(tmp_path.iterdir())
 
 
+def test_an_untouched_photo_taken_as_what_the_setting_has_not_is_the_users_error(
+    tmp_path, recipe, clean, accelerator, listen
+):
+    with pytest.raises(UsageError, match="untouched_as snow is none of setting 3task"):
+        training(tmp_path, replace(recipe, untouched_as="snow"), clean).run(STAGES, accelerator, listen())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_head_trained_alone_gives_a_router_with_the_same_prior(tmp_path, whole, recipe, clean, accelerator, listen):
+    start = whole / "finetune.safetensors"
+    head = replace(recipe, router=replace(recipe.router, trains="head"), untouched_as="noise")
+    path = training(tmp_path, head, clean, start_from=start).run(["router"], accelerator, listen())
+    before, after = (load_checkpoint([p]).router for p in (start, path))
+    assert {k for k in after if not torch.equal(after[k], before[k])} == {"head.weight", "head.bias"}
+
+
 def test_a_result_of_another_setting_is_refused(tmp_path, whole, recipe, clean, accelerator, listen):
     shutil.copy(whole / "router.safetensors", tmp_path)
     run = training(tmp_path, recipe, clean, setting=get_setting("5task"))
