@@ -186,16 +186,25 @@ def convert(
 @app.command("combine")
 def combine(
     base: Annotated[Path, typer.Argument(help="The checkpoint that keeps everything else.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors file to write.", show_default=False)],
     experts: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--experts",
             metavar="NAMES=FILE",
             help="Degradations, and the checkpoint whose experts of them to take; repeatable.",
             show_default=False,
         ),
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors file to write.", show_default=False)],
+    ] = None,
+    router: Annotated[
+        Path | None,
+        typer.Option(
+            "--router",
+            metavar="FILE",
+            help="A checkpoint whose router to take: of the same prior, with a head that learnt further.",
+            show_default=False,
+        ),
+    ] = None,
     share: Annotated[
         float,
         typer.Option(
@@ -203,28 +212,35 @@ def combine(
         ),
     ] = 1.0,
     any_router: Annotated[
-        bool, typer.Option("--any-router", help="Take them from under another router, one that kept its prior.")
+        bool, typer.Option("--any-router", help="Let routers differ in more than the head: one kept the other's prior.")
     ] = False,
     half: Annotated[bool, typer.Option("--half", help="Write 16-bit floats.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
 ) -> None:
-    """Make one checkpoint of experts that were trained apart, on the same network and router.
+    """Make one checkpoint of experts, and a router, that were trained apart on the same network and prior.
 
     Examples:
 
         lorair weights combine base.safetensors --experts rain,snow=runs/weather/finetune.safetensors -o all.safetensors
 
         lorair weights combine base.safetensors --experts shadow=longer.safetensors --share 0.6 -o mean.safetensors
+
+        lorair weights combine base.safetensors --router runs/head/router.safetensors -o better.safetensors
     """
+    if not experts and router is None:
+        raise UsageError("nothing to take is named", "say --experts NAMES=FILE, or --router FILE, or both")
     _refuse_existing(output, overwrite)
     _refuse_other_than_safetensors(output)
-    wanted = [_names_and_file(text) for text in experts]
+    wanted = [_names_and_file(text) for text in experts or []]
     import torch
 
     from lorair_cli.weights.checkpoint import load_checkpoint, save_checkpoint
     from lorair_cli.weights.combine import combine as combined
+    from lorair_cli.weights.combine import with_router
 
     result = load_checkpoint([base])
+    if router is not None:
+        result = with_router(result, load_checkpoint([router]), any_router)
     for names, file in wanted:
         result = combined(result, load_checkpoint([file]), names, share, any_router)
     save_checkpoint(output, result, torch.float16 if half else None)

@@ -1,4 +1,4 @@
-"""Experts of several trainings in one checkpoint: each degradation's from where it was trained best, or their mean."""
+"""Experts and router of several trainings in one checkpoint: each from where it was trained best, or a mean."""
 
 from __future__ import annotations
 
@@ -47,7 +47,11 @@ def combine(
             raise UsageError(f"{_name(checkpoint)} knows no {unknown[0]!r}", f"choose from {known}")
         if not checkpoint.info.network.experts:
             raise WeightsError(f"{_name(checkpoint)} has no experts")
-    _same(base, donor, any_router)
+    if base.info.network.rank != donor.info.network.rank:
+        raise WeightsError(f"{_name(donor)} has experts of rank {donor.info.network.rank}, not the other's")
+    _same(_plain_network(base), _plain_network(donor), donor)
+    if not any_router:
+        _same(_prior_maker(base), _prior_maker(donor), donor)
     to, of = ([c.info.degradations.index(name) for name in experts] for c in (base, donor))
     network = dict(base.network)
     for key, tensor in base.network.items():
@@ -55,43 +59,58 @@ def combine(
             own, taken = tensor[torch.tensor(to)], donor.network[key][torch.tensor(of)]
             mean = torch.lerp(own.float(), taken.float(), share).to(own.dtype)  # with share 1, taken to the bit
             network[key] = tensor.index_copy(0, torch.tensor(to), mean)
-    provenance = _provenance(base.info.provenance, donor.info.provenance, experts, share)
+    given = {"experts": list(experts)} | ({} if share == 1 else {"share": share})
+    part = "" if share == 1 else f", {share:g} of them"
+    provenance = _provenance(base, donor, given, f"experts {', '.join(experts)}{part}")
     return Checkpoint(replace(base.info, provenance=provenance), network, base.router)
 
 
-def _same(base: Checkpoint, donor: Checkpoint, any_router: bool) -> None:
-    """``WeightsError`` unless the two differ in experts and router head at most, or in all of the router if it may."""
+def with_router(base: Checkpoint, donor: Checkpoint, any_router: bool = False) -> Checkpoint:
+    """``base`` with the router of ``donor``, which may have no network.
 
-    def shared(checkpoint: Checkpoint) -> dict[str, Tensor]:
-        tensors = {f"network.{k}": v for k, v in checkpoint.network.items() if not k.endswith(EXPERT_TENSORS)}
-        if any_router:
-            return tensors
-        return tensors | {f"router.{k}": v for k, v in checkpoint.router.items() if not k.startswith(ROUTER_HEAD)}
+    Its prior must be the one that the network of ``base`` was trained under: only the head may differ, unless
+    ``any_router`` says that the donor's kept its prior (``keeps_prior`` in a recipe).
 
-    ours, theirs = shared(base), shared(donor)
-    if base.info.network.rank != donor.info.network.rank:
-        raise WeightsError(f"{_name(donor)} has experts of rank {donor.info.network.rank}, not the other's")
+    Raises:
+        WeightsError: the router tells other degradations, or in another order, or its prior is not the same.
+    """
+    if donor.info.degradations != base.info.degradations:
+        known = ", ".join(donor.info.degradations)
+        raise WeightsError(f"the router of {_name(donor)} knows {known}: not the degradations of the other's experts")
+    if donor.info.router.prior_channels != base.info.network.prior_channels:
+        raise WeightsError(f"the router of {_name(donor)} has a prior of another size than the network takes")
+    if not any_router:
+        _same(_prior_maker(base), _prior_maker(donor), donor)
+    provenance = _provenance(base, donor, {"router": True}, "router")
+    return Checkpoint(replace(base.info, router=donor.info.router, provenance=provenance), base.network, donor.router)
+
+
+def _plain_network(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    return {f"network.{k}": v for k, v in checkpoint.network.items() if not k.endswith(EXPERT_TENSORS)}
+
+
+def _prior_maker(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The router but for its head."""
+    return {f"router.{k}": v for k, v in checkpoint.router.items() if not k.startswith(ROUTER_HEAD)}
+
+
+def _same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], donor: Checkpoint) -> None:
+    """``WeightsError`` unless both are the same tensors to the last bit."""
     for key in sorted(ours.keys() | theirs.keys()):
         if key not in ours or key not in theirs or not torch.equal(ours[key], theirs[key]):
-            raise WeightsError(
-                f"{_name(donor)} was not trained on the same network and router: {key} differs",
-                "its experts mean nothing to another network, and little to another router",
-            )
+            hint = "experts mean nothing to another network, and little to the prior of another router"
+            if key.startswith("router."):
+                hint += "; if it kept its prior in training, say --any-router"
+            raise WeightsError(f"{_name(donor)} was not trained on the same network and router: {key} differs", hint)
 
 
-def _provenance(
-    base: Mapping[str, Any], donor: Mapping[str, Any], experts: tuple[str, ...], share: float
-) -> dict[str, Any]:
-    """The base's, and what the donor's training did beyond it and by what command, with the experts that were taken."""
-    before = list(base.get("stages", []))
-    taken = {"experts": list(experts)} | ({} if share == 1 else {"share": share})
-    since = [{**stage, **taken} for stage in donor.get("stages", []) if stage not in before]
-    part = "" if share == 1 else f", {share:g} of them"
-    commands = [
-        base.get("command", "not stated"),
-        f"experts {', '.join(experts)}{part}: {donor.get('command', 'not stated')}",
-    ]
-    return {**base, "command": "; ".join(commands), "stages": before + since}
+def _provenance(base: Checkpoint, donor: Checkpoint, given: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """The base's, and what the donor's training did beyond it and by what command, with what it has ``given``."""
+    ours, theirs = base.info.provenance, donor.info.provenance
+    before = list(ours.get("stages", []))
+    since = [{**stage, **given} for stage in theirs.get("stages", []) if stage not in before]
+    command = f"{ours.get('command', 'not stated')}; {what}: {theirs.get('command', 'not stated')}"
+    return {**ours, "command": command, "stages": before + since}
 
 
 def _name(checkpoint: Checkpoint) -> str:

@@ -150,6 +150,21 @@ def test_combine_takes_experts_and_writes_16_bits(checkpoint, weights_file, tmp_
     assert code == 2 and "share 2 is not" in error
 
 
+def test_combine_takes_a_router(checkpoint, weights_file, tmp_path, call):
+    further, path = tmp_path / "router.safetensors", tmp_path / "all.safetensors"
+    router = {k: v + 1 if k.startswith("head.") else v for k, v in checkpoint.router.items()}
+    save_checkpoint(further, replace(checkpoint, network={}, router=router))
+    assert call("combine", weights_file, "--router", further, "-o", path)[:2] == (0, f"{path}\n")
+    result = load_checkpoint([path])
+    assert torch.equal(result.router["head.bias"], router["head.bias"])
+    assert result.network.keys() == checkpoint.network.keys()
+
+
+def test_combine_of_nothing_is_wrong_usage(weights_file, tmp_path, call):
+    code, _, error = call("combine", weights_file, "-o", tmp_path / "all.safetensors")
+    assert code == 2 and "nothing to take is named" in error and not (tmp_path / "all.safetensors").exists()
+
+
 @pytest.mark.parametrize("text", ["rain", "=x.safetensors", "rain="])
 def test_combine_asks_for_names_and_a_file(weights_file, tmp_path, text, call):
     path = tmp_path / "all.safetensors"

@@ -6,7 +6,7 @@ import torch
 from lorair_cli.errors import UsageError, WeightsError
 from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.weights.checkpoint import Checkpoint
-from lorair_cli.weights.combine import combine
+from lorair_cli.weights.combine import combine, with_router
 
 SHARED = {"stage": "pretrain", "steps": 9}
 
@@ -114,3 +114,38 @@ def test_a_donor_of_another_rank_or_without_experts_is_refused(base, donor):
         info = replace(donor.info, network=replace(donor.info.network, **{field: value}))
         with pytest.raises(WeightsError, match=message):
             combine(base, replace(donor, info=info), ("rain",))
+
+
+@pytest.fixture
+def further(base):
+    """The same prior with another head, and no network."""
+    router = {k: v * 2 if k.startswith("head.") else v for k, v in base.router.items()}
+    return told(replace(base, network={}, router=router), SHARED, {"stage": "router", "steps": 5})
+
+
+def test_a_router_whose_head_learnt_further_is_taken_and_nothing_else(base, further):
+    result = with_router(base, further)
+    assert result.network is base.network
+    assert torch.equal(result.router["head.weight"], 2 * base.router["head.weight"])
+    assert result.info.provenance["stages"] == [SHARED, {"stage": "router", "steps": 5, "router": True}]
+    assert result.info.provenance["command"] == "train 1; router: train 2"
+    assert replace(result.info, provenance=base.info.provenance) == base.info
+
+
+def test_a_router_of_another_prior_is_taken_only_where_one_says_so(base, further):
+    key = next(k for k in sorted(further.router) if not k.startswith("head."))
+    other = replace(further, router={**further.router, key: further.router[key] + 1})
+    with pytest.raises(WeightsError, match=f"not trained on the same network and router: router.{key}") as caught:
+        with_router(base, other)
+    assert "--any-router" in (caught.value.hint or "")
+    assert torch.equal(with_router(base, other, any_router=True).router[key], base.router[key] + 1)
+
+
+def test_a_router_of_other_degradations_or_another_size_is_never_taken(base, further):
+    info = replace(further.info, degradations=("noise", "rain", "haze"))
+    with pytest.raises(WeightsError, match="knows noise, rain, haze"):
+        with_router(base, replace(further, info=info), any_router=True)
+    encoder = replace(further.info.router.encoder, features=64)
+    info = replace(further.info, router=replace(further.info.router, encoder=encoder))
+    with pytest.raises(WeightsError, match="prior of another size"):
+        with_router(base, replace(further, info=info), any_router=True)
