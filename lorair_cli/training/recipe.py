@@ -8,6 +8,7 @@ from typing import Literal
 
 from lorair_cli.data.pairs import Sampling
 from lorair_cli.model.config import EncoderConfig, NetworkConfig, ViewMode
+from lorair_cli.settings import TEN_DEGRADATIONS
 
 Scale = Literal["compact", "paper"]
 Stage = Literal["router", "pretrain", "finetune"]
@@ -104,7 +105,7 @@ class Recipe:
     that checkpoint was trained under; 0 for a router whose network is trained after it."""
     untouched_as: str = ""
     """The degradation that a router leans to where next to nothing is wrong with a photo, so that its expert, and no
-    other, learns to leave such photos alone. Empty: it leans to none, and the choice is chance."""
+    other, learns to leave such photos alone. Empty, or not in the setting: it leans to none; the choice is chance."""
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together: ``ValueError`` names the field."""
@@ -129,6 +130,8 @@ class Recipe:
                 raise ValueError(f"{stage}.trains must be {' or '.join(choices)}")
         if self.top_k < 1 or self.seed < 0:
             raise ValueError(f"top_k {self.top_k} must be at least 1, seed {self.seed} at least 0")
+        if self.untouched_as not in ("", *TEN_DEGRADATIONS):
+            raise ValueError(f"untouched_as {self.untouched_as!r} is not one of {', '.join(TEN_DEGRADATIONS)}")
         if not 0 <= self.keeps_prior < math.inf:
             raise ValueError(f"keeps_prior {self.keeps_prior} is not 0 or more")
 

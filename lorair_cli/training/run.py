@@ -66,14 +66,12 @@ class TrainingRun:
         """Run the stages that have no result yet; the last result's file, or None when stopped before the end.
 
         Raises:
-            UsageError: the recipe's top-k is more than the setting has degradations, or it names another setting's.
+            UsageError: the recipe's top-k is more than the setting has degradations.
             TrainingError: the folder holds another run, a stage has nothing to start from, or training cannot go on.
             WeightsError: a checkpoint cannot be read or written.
         """
         if self.recipe.top_k > len(self.setting.degradations):
             raise UsageError(f"top_k {self.recipe.top_k} is more than setting {self.setting.name} has experts")
-        if self.recipe.untouched_as not in ("", *self.setting.degradations):
-            raise UsageError(f"untouched_as {self.recipe.untouched_as} is none of setting {self.setting.name}'s")
         files = RunFolder(self.folder)
         with accelerator.main_process_first():  # the first writes, the others see that it is the same run
             files.claim(self.recipe, self.setting.name, None if self.start_from is None else self.start_from.name)
@@ -210,7 +208,9 @@ class TrainingRun:
         return RestorationObjective(network, router, network.config.experts, self.recipe.top_k, epsilon)
 
     def _label(self, degradation: str) -> int | None:
-        return self.setting.degradations.index(degradation) if degradation else None
+        """Its label; None if the setting does not have it."""
+        known = self.setting.degradations
+        return known.index(degradation) if degradation in known else None
 
     def _account(self, stage: Stage, clock: Clock, scores: list[Score], accelerator: Accelerator) -> dict[str, Any]:
         """What a stage tells about itself in the metadata."""

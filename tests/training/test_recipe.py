@@ -110,6 +110,7 @@ def test_a_recipe_of_another_scale_is_refused(tmp_path, recipe_file):
         ('trains = "all"', 'trains = "nothing"', "trains"),
         ('trains = "all"', 'trains = "experts"', "router.trains"),
         ('trains = "experts"', 'trains = "head"', "finetune.trains"),
+        ("seed = 3", 'seed = 3\nuntouched_as = "fog"', "untouched_as 'fog'"),
         ("patches = 2", "patches = 0", "patches"),
         ("photo_sides = [36, 48]", "photo_sides = [48, 36]", "photo_sides"),
         ("local_views = 2\n", "local_views = 2\nratios = { fog = 1.0 }\n", "fog"),

@@ -16,6 +16,7 @@ from lorair_cli.settings import get_setting
 from lorair_cli.training import engine
 from lorair_cli.training import run as run_module
 from lorair_cli.training.engine import StageRun
+from lorair_cli.training.objectives import RouterObjective
 from lorair_cli.training.recipe import STAGES
 from lorair_cli.training.run import TrainingRun
 from lorair_cli.training.validation import Validation
@@ -296,12 +297,14 @@ def test_more_experts_than_degradations_is_the_users_error(tmp_path, recipe, cle
     assert not list(tmp_path.iterdir())
 
 
-def test_an_untouched_photo_taken_as_what_the_setting_has_not_is_the_users_error(
-    tmp_path, recipe, clean, accelerator, listen
+@pytest.mark.parametrize(("name", "label"), [("noise", 2), ("snow", None), ("", None)])
+def test_untouched_photos_lean_to_what_the_setting_has(
+    tmp_path, recipe, clean, accelerator, listen, monkeypatch, name, label
 ):
-    with pytest.raises(UsageError, match="untouched_as snow is none of setting 3task"):
-        training(tmp_path, replace(recipe, untouched_as="snow"), clean).run(STAGES, accelerator, listen())
-    assert not list(tmp_path.iterdir())
+    asked = []
+    monkeypatch.setattr(run_module, "RouterObjective", lambda *args: asked.append(args[-1]) or RouterObjective(*args))
+    training(tmp_path, replace(recipe, untouched_as=name), clean).run(["router"], accelerator, listen())
+    assert asked == [label]
 
 
 def test_a_head_trained_alone_gives_a_router_with_the_same_prior(tmp_path, whole, recipe, clean, accelerator, listen):
