@@ -56,10 +56,11 @@ class Origins:
                 # CLIP stays what it is: only the layers behind it are trained.
                 router.encoder.load_state_dict(clip_weights(router.encoder))
                 router.encoder.requires_grad_(False)
+            given: set[str] = set()
             if self.start is not None:
-                self._overlay(router, self._of_this_setting(self.start, self.start.router), reporter, stage)
+                given = self._overlay(router, self._of_this_setting(self.start, self.start.router), reporter, stage)
             if recipe.router.trains == "head":
-                self._keep_all_but_the_head(router)
+                self._keep_all_but_the_head(router, given)
             return router
         source = next((c for c in self.earlier(stage) if c.router), None)
         if source is None:
@@ -127,11 +128,10 @@ class Origins:
                 parameter.requires_grad = name.endswith(EXPERT_TENSORS)
         self._keep_what_is_not_drawn(network)
 
-    def _keep_all_but_the_head(self, router: Router) -> None:
-        """Freeze what makes the prior; ``TrainingError`` unless all of it came from the start."""
-        given = {} if self.start is None else self.start.router
-        for name, tensor in router.state_dict().items():
-            if not name.startswith(ROUTER_HEAD) and (name not in given or given[name].shape != tensor.shape):
+    def _keep_all_but_the_head(self, router: Router, given: set[str]) -> None:
+        """Freeze what makes the prior; ``TrainingError`` unless all of it is among what the start has ``given``."""
+        for name in router.state_dict():
+            if not name.startswith(ROUTER_HEAD) and name not in given:
                 raise TrainingError(
                     f"router: its head alone cannot be trained: {name} does not come from another checkpoint",
                     "name one with the same encoder with --start-from",
@@ -158,14 +158,15 @@ class Origins:
             return dict(tensors)
         return {k: v for k, v in tensors.items() if not (k.startswith(ROUTER_HEAD) or k.endswith(EXPERT_TENSORS))}
 
-    def _overlay(self, module: nn.Module, tensors: Mapping[str, Tensor], reporter: Reporter, stage: Stage) -> None:
-        """Copy the tensors whose name and shape fit; ``TrainingError`` if there are none."""
+    def _overlay(self, module: nn.Module, tensors: Mapping[str, Tensor], reporter: Reporter, stage: Stage) -> set[str]:
+        """Copy the tensors whose name and shape fit, and say which; ``TrainingError`` if there are none."""
         own = module.state_dict()
         fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
         if not fitting:
             raise TrainingError(f"{stage}: nothing of the checkpoint to start from fits the recipe")
         module.load_state_dict(fitting, strict=False)
         reporter.line(f"{stage}: {len(fitting)} of {len(own)} tensors come from the checkpoint to start from")
+        return set(fitting)
 
     def _nothing_before(self, stage: Stage, what: str, missing: Stage) -> TrainingError:
         return TrainingError(
