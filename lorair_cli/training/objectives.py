@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -176,11 +177,24 @@ def _same_eyes(one: Router, other: Router) -> bool:
 
 
 class RestorationObjective:
-    """PSNR loss of the network under a frozen router: stage 1 (no experts) and stage 2 (one mixture per photo)."""
+    """PSNR loss of the network under a frozen router: stage 1 (no experts) and stage 2 (one mixture per photo).
 
-    def __init__(self, module: RestorationNetwork, router: Router, experts: int, top_k: int, epsilon: float) -> None:
+    With ``learning``, one truth value per expert, photos whose mixture has none of the learning ones are passed over.
+    They count as 0 in the loss, so that it stays a mean over as many photos in every part of a batch.
+    """
+
+    def __init__(
+        self,
+        module: RestorationNetwork,
+        router: Router,
+        experts: int,
+        top_k: int,
+        epsilon: float,
+        learning: Sequence[bool] | None = None,
+    ) -> None:
         self.module: nn.Module = module
         self.router, self.experts, self.top_k, self.epsilon = router, experts, top_k, epsilon
+        self.learning = None if learning is None else torch.tensor(learning)
         self.features = Features(router)
 
     def backward(self, batch: Sample, arithmetic: Arithmetic) -> Tensor:
@@ -204,12 +218,15 @@ class RestorationObjective:
         return prior.float(), logits.float()
 
     def _groups(self, logits: Tensor) -> list[tuple[Tensor | None, Tensor]]:
-        """Mixtures ``(1, n)`` and the photos that share each; without experts, one group of all."""
+        """Mixtures ``(1, n)`` and the photos that share each, if they teach anything; without experts, one of all."""
         if not self.experts:
             return [(None, torch.arange(len(logits), device=logits.device))]
         mixtures = mixture_weights(logits, self.top_k)
         unique, owner = mixtures.unique(dim=0, return_inverse=True)
-        return [(row[None], (owner == i).nonzero().squeeze(1)) for i, row in enumerate(unique)]
+        groups = [(row[None], (owner == i).nonzero().squeeze(1)) for i, row in enumerate(unique)]
+        if self.learning is None:
+            return groups
+        return [(row, photos) for row, photos in groups if (row.cpu()[0, self.learning] > 0).any()]
 
 
 def nothing_in_particular(classes: int, leaning: int | None = None) -> Tensor:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lorair_cli.data.pairs import probabilities
 from lorair_cli.errors import TrainingError
 from lorair_cli.model.config import ClipEncoderConfig, NetworkConfig, RouterConfig
 from lorair_cli.model.experts import EXPERT_TENSORS
@@ -126,7 +125,7 @@ class Origins:
         if self.recipe.finetune.trains == "experts":
             for name, parameter in network.named_parameters():
                 parameter.requires_grad = name.endswith(EXPERT_TENSORS)
-        self._keep_what_is_not_drawn(network)
+        self._keep_what_does_not_learn(network)
 
     def _keep_all_but_the_head(self, router: Router, given: set[str]) -> None:
         """Freeze what makes the prior; ``TrainingError`` unless all of it is among what the start has ``given``."""
@@ -139,18 +138,18 @@ class Origins:
         for name, parameter in router.named_parameters():
             parameter.requires_grad = name.startswith(ROUTER_HEAD)
 
-    def _keep_what_is_not_drawn(self, network: RestorationNetwork) -> None:
-        """No gradient for the experts of degradations that the recipe never draws; weight decay alone still acts.
+    def _keep_what_does_not_learn(self, network: RestorationNetwork) -> None:
+        """No gradient for the experts that the recipe does not train; weight decay alone still acts.
 
         The router sends them a photo now and then all the same, by mistake or untouched, and Adam makes a step of full
         size of a gradient that it sees once in a hundred steps: they would unlearn in minutes what took hours.
         """
-        drawn = torch.from_numpy(probabilities(self.setting, self.recipe.finetune.sampling) > 0)
-        if drawn.all():
+        learning = torch.tensor(self.recipe.finetune.learning(self.setting.degradations))
+        if learning.all():
             return
         for name, parameter in network.named_parameters():
             if name.endswith(EXPERT_TENSORS):
-                parameter.register_hook(lambda gradient: gradient * drawn.to(gradient.device)[:, None, None])
+                parameter.register_hook(lambda gradient: gradient * learning.to(gradient.device)[:, None, None])
 
     def _of_this_setting(self, start: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``tensors`` without those that speak of degradations, unless they are the setting's in the same order."""

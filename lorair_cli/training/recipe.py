@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,6 +43,9 @@ class StageRecipe:
     trains: Literal["all", "experts", "head"] = "all"
     """What is updated. Stage 2: the experts alone (the paper) or every parameter (the authors' released recipe). The
     router: everything that is not CLIP's, or the last layer alone, which leaves the prior as the network knows it."""
+    only: tuple[str, ...] = ()
+    """Stage 2 with ``trains = "experts"``: the degradations whose experts learn, from every photo that the router sends
+    to them, whatever is wrong with it; photos for other experts are passed over. Empty: all degradations drawn."""
     accumulate: int = 1
     """Passes that a process's photos are spread over, for want of memory; batch statistics are each pass's own."""
     ema: float = 0.0
@@ -71,10 +75,21 @@ class StageRecipe:
             raise ValueError(f"betas {self.betas} are not in 0 to 1")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema {self.ema} is not in 0 to 1")
+        for name in self.only:
+            if name not in TEN_DEGRADATIONS:
+                raise ValueError(f"only: {name!r} is not one of {', '.join(TEN_DEGRADATIONS)}")
+        if self.only and self.trains != "experts":
+            raise ValueError('only names experts that learn: it needs trains = "experts"')
 
     def photos_per_step(self, degradations: int) -> int:
         """Photos that a step takes in a setting of so many degradations."""
         return self.photos * degradations if self.per_degradation else self.photos
+
+    def learning(self, degradations: Sequence[str]) -> tuple[bool, ...]:
+        """For each of a setting's degradations, whether stage 2 trains its expert: those of ``only``, or all drawn."""
+        return tuple(
+            name in self.only if self.only else self.sampling.ratios.get(name, 1.0) > 0 for name in degradations
+        )
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ class TrainingRun:
         """
         if self.recipe.top_k > len(self.setting.degradations):
             raise UsageError(f"top_k {self.recipe.top_k} is more than setting {self.setting.name} has experts")
+        if missing := [name for name in self.recipe.finetune.only if name not in self.setting.degradations]:
+            raise UsageError(f"finetune.only: setting {self.setting.name} has no {', '.join(missing)}")
         files = RunFolder(self.folder)
         with accelerator.main_process_first():  # the first writes, the others see that it is the same run
             files.claim(self.recipe, self.setting.name, None if self.start_from is None else self.start_from.name)
@@ -205,7 +207,10 @@ class TrainingRun:
                 self._label(self.recipe.untouched_as),
             )
         router = router.requires_grad_(False).to(accelerator.device)
-        return RestorationObjective(network, router, network.config.experts, self.recipe.top_k, epsilon)
+        experts, finetune = network.config.experts, self.recipe.finetune
+        # Where the experts alone learn, a photo for an expert that does not has nothing to teach.
+        learning = finetune.learning(self.setting.degradations) if experts and finetune.trains == "experts" else None
+        return RestorationObjective(network, router, experts, self.recipe.top_k, epsilon, learning)
 
     def _label(self, degradation: str) -> int | None:
         """Its label; None if the setting does not have it."""

@@ -201,6 +201,29 @@ def test_only_the_chosen_experts_learn(accelerator):
     assert [bool(gradient[i].abs().max() > 0) for i in range(N)] == [True, True, False]
 
 
+def test_photos_for_experts_that_do_not_learn_are_passed_over(accelerator):
+    samples, net, sizes = batch(photos=5), network(), []
+    net.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    loss = RestorationObjective(net, Guide(), N, 1, EPSILON, [True, False, True]).backward(samples, accelerator)
+    assert sizes == [2 * 2], "the guide sends photos 1 and 4 to expert 0, the others to expert 1"
+    gradient = net.intro.expert_b.grad
+    assert [bool(gradient[i].abs().max() > 0) for i in range(N)] == [True, False, False]
+    taught = gradients(net)
+    net.zero_grad()
+    whole = RestorationObjective(net, Guide(), N, 1, EPSILON).backward(samples, accelerator)
+    torch.testing.assert_close(net.intro.expert_b.grad[0], taught["intro.expert_b"][0], rtol=1e-4, atol=1e-6)
+    rest = RestorationObjective(net, Guide(), N, 1, EPSILON, [False, True, False]).backward(samples, accelerator)
+    torch.testing.assert_close(loss + rest, whole)  # a mean over all photos, of which those passed over count 0
+    assert float(RestorationObjective(net, Guide(), N, 1, EPSILON, [False] * N).backward(samples, accelerator)) == 0
+
+
+def test_a_mixture_teaches_if_one_of_its_experts_learns(accelerator):
+    net, sizes = network(), []
+    net.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    RestorationObjective(net, Guide(), N, 2, EPSILON, [True, False, False]).backward(batch(photos=5), accelerator)
+    assert sum(sizes) == 3 * 2, "expert 0 is in the mixtures of photos 1, 3 and 4"
+
+
 @pytest.mark.parametrize("learns_strength", [True, False])
 def test_a_strength_that_is_not_known_is_certain_and_teaches_the_label_alone(accelerator, learns_strength):
     trainee = RouterTrainee(router()).eval()

@@ -91,11 +91,13 @@ def test_stage_2_may_train_everything(origins, listen, recipe):
     assert all(p.requires_grad for p in network.parameters())
 
 
-def test_what_stage_2_never_draws_keeps_its_expert(origins, listen, recipe):
+@pytest.mark.parametrize("how", ["never drawn", "not named"])
+def test_an_expert_that_does_not_learn_stays(origins, listen, recipe, how):
     start = landed(recipe)
     sampling = replace(recipe.finetune.sampling, ratios={"haze": 0.0})
-    drawing = replace(recipe, finetune=replace(recipe.finetune, sampling=sampling))
-    network = origins(start, drawing).network("finetune", listen())
+    change = {"sampling": sampling} if how == "never drawn" else {"only": ("rain", "noise")}
+    learning = replace(recipe, finetune=replace(recipe.finetune, **change))
+    network = origins(start, learning).network("finetune", listen())
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], weight_decay=0.0)
     # The router errs: a photo goes to the expert for haze.
     for mixture in ([0.5, 0.5, 0.0], [0.0, 1.0, 0.0]):

@@ -54,6 +54,14 @@ def test_differences_name_the_fields(recipe):
     ]
 
 
+def test_the_experts_that_learn_are_those_named_or_those_drawn(recipe):
+    names = ("rain", "haze", "noise")
+    sampling = replace(recipe.finetune.sampling, ratios={"rain": 0.0, "haze": 2.0})
+    stage = replace(recipe.finetune, sampling=sampling)
+    assert stage.learning(names) == (False, True, True)
+    assert replace(stage, only=("rain", "snow")).learning(names) == (True, False, False)
+
+
 def test_a_scale_without_a_recipe_is_one_line():
     with pytest.raises(UsageError, match="no recipe for scale 'huge'") as caught:
         load_recipe("huge")
@@ -110,6 +118,9 @@ def test_a_recipe_of_another_scale_is_refused(tmp_path, recipe_file):
         ('trains = "all"', 'trains = "nothing"', "trains"),
         ('trains = "all"', 'trains = "experts"', "router.trains"),
         ('trains = "experts"', 'trains = "head"', "finetune.trains"),
+        ('trains = "experts"', 'trains = "experts"\nonly = ["fog"]', "only: 'fog'"),
+        ('trains = "experts"', 'trains = "all"\nonly = ["haze"]', "only names experts"),
+        ('trains = "all"', 'trains = "all"\nonly = "haze"', "router.only"),
         ("seed = 3", 'seed = 3\nuntouched_as = "fog"', "untouched_as 'fog'"),
         ("patches = 2", "patches = 0", "patches"),
         ("photo_sides = [36, 48]", "photo_sides = [48, 36]", "photo_sides"),

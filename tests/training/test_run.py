@@ -297,6 +297,34 @@ def test_more_experts_than_degradations_is_the_users_error(tmp_path, recipe, cle
     assert not list(tmp_path.iterdir())
 
 
+def test_only_the_experts_named_learn(tmp_path, whole, recipe, clean, accelerator, listen):
+    start = whole / "finetune.safetensors"
+    before = load_checkpoint([start])
+    expert_b = next(tensor for name, tensor in before.network.items() if name.endswith("expert_b"))
+    met = [bool(tensor.any()) for tensor in expert_b]  # they start at zero: those that the little router sent photos to
+    assert any(met) and not all(met)
+    for label, name in ((met.index(True), "met"), (met.index(False), "never met")):
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(whole / "router.safetensors", folder)
+        only = (SETTING.degradations[label],)
+        named = replace(recipe, finetune=replace(recipe.finetune, only=only, weight_decay=0.0))
+        listener = listen()
+        path = training(folder, named, clean, start_from=start).run(["finetune"], accelerator, listener)
+        changed = {
+            (key, i)
+            for key, tensor in load_checkpoint([path]).network.items()
+            for i in range(len(tensor))
+            if not torch.equal(tensor[i], before.network[key][i])
+        }
+        assert bool(changed) == met[label], name
+        assert all(key.endswith(EXPERT_TENSORS) and i == label for key, i in changed)
+        assert len(listener.progressed) == recipe.finetune.steps, "a step without a photo for it is a step all the same"
+    with pytest.raises(UsageError, match=r"finetune\.only: setting 3task has no snow"):
+        other = replace(recipe, finetune=replace(recipe.finetune, only=("snow",)))
+        training(tmp_path / "other", other, clean).run(["finetune"], accelerator, listen())
+
+
 @pytest.mark.parametrize(("name", "label"), [("noise", 2), ("snow", None), ("", None)])
 def test_untouched_photos_lean_to_what_the_setting_has(
     tmp_path, recipe, clean, accelerator, listen, monkeypatch, name, label
