@@ -135,7 +135,7 @@ class TrainingRun:
         router = origins.router(stage, reporter)
         network = None if stage == "router" else origins.network(stage, reporter)
         predecessor = None
-        if stage == "router" and self.recipe.keeps_prior:
+        if stage == "router" and self.recipe.keeps_prior and recipe.trains == "all":  # a head keeps the prior anyway
             predecessor = origins.predecessor().to(accelerator.device)
         objective = self._objective(router, predecessor, network, recipe.loss_epsilon, accelerator)
 
