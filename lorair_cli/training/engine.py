@@ -171,8 +171,9 @@ class StageRun:
             own = Sample(*(field[part * photos : (part + 1) * photos] for field in batch))
             loss += float(self.objective.backward(own, arithmetic)) / arithmetic.parts
         loss = team.combine(trainable, loss)
-        if all(p.grad is None for p in trainable):
-            return loss  # every photo was for an expert that does not learn
+        if not any(p.grad is not None and p.grad.any() for p in trainable):
+            state.optimizer.zero_grad()
+            return loss  # every photo was for an expert that does not learn: momentum must not move it either
         arithmetic.scaler.unscale_(state.optimizer)
         norm = float(nn.utils.clip_grad_norm_(trainable, self.recipe.clip or math.inf))
         if not math.isfinite(loss) or not (math.isfinite(norm) or arithmetic.forgives()):

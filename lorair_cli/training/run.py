@@ -66,7 +66,8 @@ class TrainingRun:
         """Run the stages that have no result yet; the last result's file, or None when stopped before the end.
 
         Raises:
-            UsageError: the recipe's top-k is more than the setting has degradations.
+            UsageError: the recipe's top-k is more than the setting has degradations, or an expert that is to learn is
+                not the setting's.
             TrainingError: the folder holds another run, a stage has nothing to start from, or training cannot go on.
             WeightsError: a checkpoint cannot be read or written.
         """
