@@ -15,7 +15,7 @@ from lorair_cli.imaging.arrays import to_eight_bits
 from lorair_cli.imaging.decode import read_photo
 from lorair_cli.imaging.files import atomic_write
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp"})
 """Files that are taken for photos. What they hold is seen when they are read."""
 DECODED_BYTES = 2**30
 """Room for some 1,300 photos of 512x512."""

@@ -77,7 +77,7 @@ class StageRecipe:
             raise ValueError(f"ema {self.ema} is not in 0 to 1")
         for name in self.only:
             if name not in TEN_DEGRADATIONS:
-                raise ValueError(f"only: {name!r} is not one of {', '.join(TEN_DEGRADATIONS)}")
+                raise ValueError(f"only names {name!r}, which is not one of {', '.join(TEN_DEGRADATIONS)}")
         if self.only and self.trains != "experts":
             raise ValueError('only names experts that learn: it needs trains = "experts"')
 

@@ -4,6 +4,7 @@ import pytest
 import speed
 import torch
 
+from lorair_cli.model.blocks import LayerNorm2d
 from lorair_cli.model.config import NetworkConfig
 from lorair_cli.model.experts import ExpertConv2d
 
@@ -23,3 +24,10 @@ def test_the_released_way_computes_the_same_and_leaves_the_weights_alone():
 def test_the_rate_counts_two_operations_per_pair(monkeypatch):
     monkeypatch.setattr(speed, "timed", lambda run: 0.5)
     assert speed.rate(torch.float32, 2, 3, 4, torch.device("cpu")) == pytest.approx(2 * 2 * 3 * 4 / 0.5)
+
+
+def test_traffic_counts_what_goes_in_and_out_of_convolutions_and_normalisations():
+    layers = torch.nn.Sequential(ExpertConv2d(NetworkConfig(), 4, 6), LayerNorm2d(6), torch.nn.ReLU())
+    x = torch.randn(2, 4, 5, 5)
+    assert speed.traffic(layers, lambda: layers[2](layers[1](layers[0](x, None)))) == 50 * (4 + 6 + 6 + 6)
+    assert not layers[0]._forward_hooks

@@ -118,7 +118,7 @@ def test_a_recipe_of_another_scale_is_refused(tmp_path, recipe_file):
         ('trains = "all"', 'trains = "nothing"', "trains"),
         ('trains = "all"', 'trains = "experts"', "router.trains"),
         ('trains = "experts"', 'trains = "head"', "finetune.trains"),
-        ('trains = "experts"', 'trains = "experts"\nonly = ["fog"]', "only: 'fog'"),
+        ('trains = "experts"', 'trains = "experts"\nonly = ["fog"]', "only names 'fog'"),
         ('trains = "experts"', 'trains = "all"\nonly = ["haze"]', "only names experts"),
         ('trains = "all"', 'trains = "all"\nonly = "haze"', "router.only"),
         ("seed = 3", 'seed = 3\nuntouched_as = "fog"', "untouched_as 'fog'"),
