@@ -89,7 +89,7 @@ def restore(
         typer.Option(
             "--expert",
             help="Experts in place of the router's choice: haze=0.7,noise=0.3. The router still looks at the photo, "
-            "for the prior that guides the network.",
+            "and the prior that guides the network is moved just far enough to agree.",
             rich_help_panel=HAND,
         ),
     ] = None,

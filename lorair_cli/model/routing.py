@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,49 @@ def mixture_weights(logits: Tensor, top_k: int) -> Tensor:
     ordered, index = logits.float().sort(dim=-1, descending=True, stable=True)
     best = ordered[..., :top_k].softmax(-1)
     return torch.zeros_like(logits, dtype=torch.float32).scatter(-1, index[..., :top_k], best)
+
+
+CONVINCED = 6.0
+"""By how much a degradation that the user names leads all others: the router's own lead where it is plain to see."""
+SWEEPS = 1000
+CLOSE = 1e-5
+"""The search ends after so many rounds, or when no step is longer than this."""
+
+
+def convinced(prior: Tensor, head: nn.Linear, named: Sequence[int], lead: float = CONVINCED) -> Tensor:
+    """The nearest prior for which the router's last layer finds each named degradation more likely than any other.
+
+    The prior tells the whole network what to repair, and how sure the router is of it. Under a prior that says
+    "perhaps JPEG", even the expert for shadows leaves a shadow where it is; so who names an expert by hand needs the
+    prior that goes with it. Where the router is as sure by itself, the prior stays as it is.
+
+    This is the projection onto the half-spaces ``logits[i] - logits[j] >= lead``, i named and j not, by Hildreth's
+    method (a dual coordinate ascent).
+
+    Args:
+        prior: ``(prior,)``.
+        head: the router's last layer, prior to logits ``(n,)``.
+        named: labels.
+        lead: in logits.
+
+    Returns:
+        ``(prior,)`` in its own type, on its own device. Where the head makes the demand impossible, some prior.
+    """
+    # Many tiny steps: nothing for a GPU.
+    weight, bias, moved = (t.detach().double().cpu().numpy() for t in (head.weight, head.bias, prior))
+    pairs = [(i, j) for i in named for j in range(len(bias)) if j not in named]
+    normals = np.array([weight[i] - weight[j] for i, j in pairs])
+    demands = [lead - bias[i] + bias[j] for i, j in pairs]
+    pulls = np.zeros(len(pairs))
+    for _ in range(SWEEPS):
+        furthest = 0.0
+        for k, normal in enumerate(normals):
+            length = float(normal @ normal)
+            if length > 0:
+                pull = max(pulls[k] + (demands[k] - normal @ moved) / length, 0.0)
+                furthest = max(furthest, abs(pull - pulls[k]) * length**0.5)
+                moved = moved + (pull - pulls[k]) * normal
+                pulls[k] = pull
+        if furthest < CLOSE:
+            break
+    return torch.from_numpy(moved).to(prior)

@@ -17,7 +17,7 @@ from lorair_cli.imaging.photo import Photo
 from lorair_cli.imaging.tiles import TileBlender, plan_tiles
 from lorair_cli.imaging.views import native_views, resize_views
 from lorair_cli.model.network import RestorationNetwork, fold
-from lorair_cli.model.routing import Routing, mixture_weights
+from lorair_cli.model.routing import Routing, convinced, mixture_weights
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.device import Precision, choose_device, choose_precision
 from lorair_cli.restoration.memory import choose_tile, free_memory, is_out_of_memory, release
@@ -197,7 +197,9 @@ class Restorer:
         for _ in range(choices.passes):
             routing = self._route_for_restoring(current)
             if by_hand is not None:
-                routing = replace(routing, mixture=by_hand)
+                named = by_hand.nonzero().flatten().tolist()
+                prior = convinced(routing.prior, self._router.head, named)
+                routing = replace(routing, mixture=by_hand, prior=prior)
             diagnosis = self._diagnosis(routing)
             first = first or diagnosis
             if choices.only_if is not None and diagnosis.confidence < choices.only_if:

@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorair_cli.model.routing import Routing, mixture_weights
+from lorair_cli.model.routing import CONVINCED, Routing, convinced, mixture_weights
 
 rows = st.integers(1, 10).flatmap(
     lambda n: st.tuples(
@@ -69,3 +70,53 @@ def test_of_equal_logits_the_first_is_chosen_as_a_diagnosis_does(n):
     assert mixture_weights(logits, 1).tolist() == [1.0] + [0.0] * (n - 1)
     logits[-2:] = 3.0
     assert mixture_weights(logits, 1)[-2] == 1
+
+
+def _head(seed: int, classes: int = 5, prior: int = 8) -> torch.nn.Linear:
+    torch.manual_seed(seed)
+    return torch.nn.Linear(prior, classes)
+
+
+@given(st.integers(0, 200), st.sets(st.integers(0, 4), min_size=1, max_size=4), st.floats(0.5, 8))
+@settings(max_examples=60, deadline=None)
+@torch.no_grad()
+def test_a_convinced_prior_puts_the_named_degradations_ahead_of_all_others(seed, named, lead):
+    head = _head(seed)
+    prior = torch.randn(8)
+    logits = head(convinced(prior, head, sorted(named), lead))
+    others = [j for j in range(5) if j not in named]
+    assert logits[sorted(named)].min() >= logits[others].max() + lead - 0.01
+
+
+@torch.no_grad()
+def test_a_router_that_is_sure_by_itself_is_not_moved():
+    head = _head(1)
+    sure = convinced(torch.randn(8), head, [3], 2 * CONVINCED)
+    assert torch.equal(convinced(sure, head, [3]), sure)
+    assert torch.equal(convinced(sure, head, range(5)), sure)
+
+
+@pytest.mark.parametrize("named", [[2], [0, 4]])
+@torch.no_grad()
+def test_no_nearer_prior_would_do(named):
+    head, prior = _head(7), torch.randn(8)
+    found = convinced(prior, head, named, 3.0)
+    others = [j for j in range(5) if j not in named]
+    generator = np.random.default_rng(0)
+    weight, bias = head.weight.numpy(), head.bias.numpy()
+    feasible = 0
+    for size in (0.01, 0.1, 1.0):
+        for step in generator.normal(0, size, (3000, 8)):
+            logits = weight @ (found.numpy() + step) + bias
+            if logits[named].min() >= logits[others].max() + 3.0:
+                feasible += 1
+                assert np.linalg.norm(found.numpy() + step - prior.numpy()) > (found - prior).norm() - 1e-2
+    assert feasible > 100
+
+
+@torch.no_grad()
+def test_a_head_that_cannot_be_convinced_ends_the_search():
+    head = _head(3)
+    head.weight[1] = head.weight[2]
+    head.bias[1] = head.bias[2] - 1
+    assert convinced(torch.randn(8), head, [1]).isfinite().all()

@@ -7,7 +7,7 @@ import torch
 
 from lorair_cli.errors import DeviceError, ImageError, UsageError
 from lorair_cli.imaging.photo import Photo
-from lorair_cli.model.routing import mixture_weights
+from lorair_cli.model.routing import convinced, mixture_weights
 from lorair_cli.restoration import restorer as module
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.memory import LARGEST_TILE
@@ -174,12 +174,21 @@ def test_experts_by_hand_equal_the_network_with_that_mixture(checkpoint, restore
     names = checkpoint.info.degradations
     result = restorer.restore(Photo(CAT), choices=Choices(experts={names[2]: 0.25, names[0]: 0.5}))
     lq = torch.from_numpy(CAT).permute(2, 0, 1)[None] / 255
+    prior = convinced(restorer.route(Photo(CAT)).prior, checkpoint.build_router().head, (0, 2))
     with torch.no_grad():
-        mixed = checkpoint.build_network()(lq, restorer.route(Photo(CAT)).prior[None], torch.tensor([[0.5, 0.0, 0.25]]))
+        mixed = checkpoint.build_network()(lq, prior[None], torch.tensor([[0.5, 0.0, 0.25]]))
     expected = (mixed[0].permute(1, 2, 0).clamp(0, 1) * 255).round().numpy()
     assert np.abs(result.photo.rgb - expected).max() <= 1
     assert [(e.degradation, e.weight) for e in result.diagnosis.experts] == [(names[0], 0.5), (names[2], 0.25)]
     assert result.diagnosis.probabilities == restorer.diagnose(Photo(CAT)).probabilities
+
+
+def test_naming_what_a_sure_router_chose_changes_nothing(checkpoint):
+    sure = copy.deepcopy(checkpoint)
+    sure.router["head.bias"][1] += 50
+    restorer = Restorer(sure, device="cpu", precision="float32")
+    by_hand = restorer.restore(Photo(CAT), choices=Choices(experts={sure.info.degradations[1]: 1.0}))
+    assert np.array_equal(by_hand.photo.rgb, restorer.restore(Photo(CAT)).photo.rgb)
 
 
 def test_a_photo_left_alone_is_the_photo(restorer):
