@@ -89,7 +89,7 @@ def restore(
         typer.Option(
             "--expert",
             help="Experts in place of the router's choice: haze=0.7,noise=0.3. The router still looks at the photo, "
-            "and the prior that guides the network is moved just far enough to agree.",
+            "and where it disagrees, the prior that guides the network is moved just far enough to agree.",
             rich_help_panel=HAND,
         ),
     ] = None,

@@ -55,18 +55,19 @@ def mixture_weights(logits: Tensor, top_k: int) -> Tensor:
 
 
 CONVINCED = 6.0
-"""By how much a degradation that the user names leads all others: the router's own lead where it is plain to see."""
+"""By how many logits a degradation that the user names leads all others: the router's own lead where it is plain."""
 SWEEPS = 1000
 CLOSE = 1e-5
 """The search ends after so many rounds, or when no step is longer than this."""
 
 
 def convinced(prior: Tensor, head: nn.Linear, named: Sequence[int], lead: float = CONVINCED) -> Tensor:
-    """The nearest prior for which the router's last layer finds each named degradation more likely than any other.
+    """The nearest prior for which the router's last layer would be sure of what the user names.
 
     The prior tells the whole network what to repair, and how sure the router is of it. Under a prior that says
-    "perhaps JPEG", even the expert for shadows leaves a shadow where it is; so who names an expert by hand needs the
-    prior that goes with it. Where the router is as sure by itself, the prior stays as it is.
+    "perhaps JPEG", even the expert for shadows leaves a shadow where it is; so who names an expert against the router
+    needs the prior that goes with it. Where the router agrees, the prior stays as it is: how sure it is of what it
+    sees is worth knowing, and more would overdo it.
 
     This is the projection onto the half-spaces ``logits[i] - logits[j] >= lead``, i named and j not, by Hildreth's
     method (a dual coordinate ascent).
@@ -75,14 +76,18 @@ def convinced(prior: Tensor, head: nn.Linear, named: Sequence[int], lead: float 
         prior: ``(prior,)``.
         head: the router's last layer, prior to logits ``(n,)``.
         named: labels.
-        lead: in logits.
+        lead: of each named degradation over all others, in logits.
 
     Returns:
-        ``(prior,)`` in its own type, on its own device. Where the head makes the demand impossible, some prior.
+        ``(prior,)`` in its own type, on its own device: ``prior`` itself where the named degradations are ahead of all
+        others already. Where the head makes the demand impossible, some prior.
     """
     # Many tiny steps: nothing for a GPU.
     weight, bias, moved = (t.detach().double().cpu().numpy() for t in (head.weight, head.bias, prior))
     pairs = [(i, j) for i in named for j in range(len(bias)) if j not in named]
+    logits = weight @ moved + bias
+    if all(logits[i] > logits[j] for i, j in pairs):
+        return prior
     normals = np.array([weight[i] - weight[j] for i, j in pairs])
     demands = [lead - bias[i] + bias[j] for i, j in pairs]
     pulls = np.zeros(len(pairs))

@@ -22,7 +22,7 @@ class Choices:
 
     experts: Mapping[str, float] | None = None
     """Weights by degradation in place of the router's mixture (Eq. 3), each above 0, together at most 1. The router
-    still looks at the photo: its prior, moved as little as it takes to agree with the user, modulates the network."""
+    still looks at the photo: its prior, where need be moved just far enough to agree, modulates the network."""
     strength: float = 1.0
     """0 to 1: how far to go from the photo as it came (0) to the restored one (1), in straight lines."""
     only_if: float | None = None

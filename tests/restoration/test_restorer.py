@@ -183,14 +183,6 @@ def test_experts_by_hand_equal_the_network_with_that_mixture(checkpoint, restore
     assert result.diagnosis.probabilities == restorer.diagnose(Photo(CAT)).probabilities
 
 
-def test_naming_what_a_sure_router_chose_changes_nothing(checkpoint):
-    sure = copy.deepcopy(checkpoint)
-    sure.router["head.bias"][1] += 50
-    restorer = Restorer(sure, device="cpu", precision="float32")
-    by_hand = restorer.restore(Photo(CAT), choices=Choices(experts={sure.info.degradations[1]: 1.0}))
-    assert np.array_equal(by_hand.photo.rgb, restorer.restore(Photo(CAT)).photo.rgb)
-
-
 def test_a_photo_left_alone_is_the_photo(restorer):
     photo = Photo(CAT)
     result = restorer.restore(photo, choices=Choices(only_if=1.0))
