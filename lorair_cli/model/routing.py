@@ -58,7 +58,7 @@ CONVINCED = 6.0
 """By how many logits a degradation that the user names leads all others: the router's own lead where it is plain."""
 SWEEPS = 1000
 CLOSE = 1e-5
-"""The search ends after so many rounds, or when no step is longer than this."""
+"""The search is given up after so many rounds, and done when no step is longer than this."""
 
 
 def convinced(prior: Tensor, head: nn.Linear, named: Sequence[int], lead: float = CONVINCED) -> Tensor:
@@ -80,7 +80,7 @@ def convinced(prior: Tensor, head: nn.Linear, named: Sequence[int], lead: float 
 
     Returns:
         ``(prior,)`` in its own type, on its own device: ``prior`` itself where the named degradations are ahead of all
-        others already. Where the head makes the demand impossible, some prior.
+        others already, or where no prior could put them there.
     """
     # Many tiny steps: nothing for a GPU.
     weight, bias, moved = (t.detach().double().cpu().numpy() for t in (head.weight, head.bias, prior))
@@ -101,5 +101,5 @@ def convinced(prior: Tensor, head: nn.Linear, named: Sequence[int], lead: float 
                 moved = moved + (pull - pulls[k]) * normal
                 pulls[k] = pull
         if furthest < CLOSE:
-            break
-    return torch.from_numpy(moved).to(prior)
+            return torch.from_numpy(moved).to(prior)
+    return prior

@@ -118,8 +118,8 @@ def test_no_nearer_prior_would_do(named):
 
 
 @torch.no_grad()
-def test_a_head_that_cannot_be_convinced_ends_the_search():
-    head = _head(3)
-    head.weight[1] = head.weight[2]
-    head.bias[1] = head.bias[2] - 1
-    assert convinced(torch.randn(8), head, [1]).isfinite().all()
+def test_a_head_that_cannot_be_convinced_leaves_the_prior():
+    head, prior = _head(3), torch.randn(8)
+    head.weight[1] = (head.weight[0] + head.weight[2]) / 2  # never ahead of both
+    head.bias[1] = (head.bias[0] + head.bias[2]) / 2
+    assert convinced(prior, head, [1]) is prior
