@@ -20,10 +20,7 @@ if [ $# -lt 4 ]; then
 fi
 pack=$1 start=$2 run=$3 minutes=$4
 shift 4
-clean=
-for folder in "$pack"/*/; do clean="$clean --clean $folder"; done
-# shellcheck disable=SC2086 # folders of a pack have no spaces: pack_photos.py makes them
-python3 -m lorair_cli train --setting 10task --scale compact $clean --start-from "$start" --out "$run" \
+python3 -m lorair_cli train --setting 10task --scale compact --clean "$pack" --start-from "$start" --out "$run" \
     --minutes "$minutes" --workers "$(nproc)" --cache "$run/decoded" \
     --set keeps_prior=1.0 \
     --set router.photos=192 --set router.learning_rate=1e-3 --set router.ema=0.998 --set router.share=0.2 \

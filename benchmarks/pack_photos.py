@@ -22,6 +22,7 @@ from gains import Pixels, psnr
 from PIL import Image
 
 from lorair_cli.data.clean import CleanPhotos
+from lorair_cli.errors import TrainingError
 
 QUALITIES = range(97, 39, -3)
 LOOKED_AT = 24
@@ -52,11 +53,10 @@ def highest_quality(photos: CleanPhotos, megabytes: float) -> int:
     raise ValueError(f"{len(photos)} photos do not fit into {megabytes:g} megabytes")
 
 
-def pack_one(folder: Path, target: Path, quality: int, path: Path) -> tuple[int, float]:
-    """Write one photo below ``target``; its bytes, and its PSNR against what it was made of."""
+def pack_one(quality: int, path: Path, file: Path) -> tuple[int, float]:
+    """Write one photo; its bytes, and its PSNR against what it was made of."""
     photo = np.array(CleanPhotos((path,)).read(0))
     data = packed(photo, quality)
-    file = (target / folder.name / path.relative_to(folder)).with_suffix(".avif")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
     with Image.open(io.BytesIO(data)) as again:
@@ -74,16 +74,25 @@ def main() -> int:
         print("the folder to make is there already, or two folders share a name", file=sys.stderr)
         return 1
     try:
-        quality = highest_quality(CleanPhotos.find(given.folders), given.megabytes)
-    except ValueError as error:
+        photos = CleanPhotos.find(given.folders)
+        quality = highest_quality(photos, given.megabytes)
+    except (TrainingError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    total, fidelity = 0, []
+    files = [
+        (given.out / folder.name / path.relative_to(folder)).with_suffix(".avif")
+        for path in photos.paths
+        for folder in given.folders
+        if path.is_relative_to(folder)
+    ]
+    if not len(set(files)) == len(files) == len(photos.paths):
+        print(
+            "two photos differ in nothing but the ending of their names, or lie in two of the folders", file=sys.stderr
+        )
+        return 1
     with ProcessPoolExecutor() as pool:
-        for folder in given.folders:
-            for size, kept in pool.map(partial(pack_one, folder, given.out, quality), CleanPhotos.find([folder]).paths):
-                total += size
-                fidelity.append(kept)
+        sizes, fidelity = zip(*pool.map(partial(pack_one, quality), photos.paths, files), strict=True)
+    total = sum(sizes)
     print(
         f"{len(fidelity)} photos, {total / 1e6:.1f} MB, quality {quality}; against the originals "
         f"{statistics.mean(fidelity):.1f} dB, the least {min(fidelity):.1f} dB"

@@ -123,16 +123,27 @@ def main() -> None:
     network = RestorationNetwork(config).eval().to(device)
     for parameter in network.parameters():  # as initialised, experts and branches are zero
         parameter.add_(0.02 * torch.randn_like(parameter))
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+    where = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{device.type}, {torch.get_num_threads()} threads"
+    )
     print(f"{args.scale} scale, {where}, torch {torch.__version__}")
+    copied = copy_rate(device)
     for tiles in args.tiles:
-        _measure(network, tiles, args.size, precisions, args.runs, args.compile)
+        _measure(network, tiles, args.size, precisions, args.runs, args.compile, copied)
 
 
 def _measure(
-    network: RestorationNetwork, tiles: int, size: int, precisions: list[str], runs: int, mode: str | None
+    network: RestorationNetwork,
+    tiles: int,
+    size: int,
+    precisions: list[str],
+    runs: int,
+    mode: str | None,
+    copied: float,
 ) -> None:
-    """Time and print one size of batch."""
+    """Time and print one size of batch; ``copied`` is the device's ``copy_rate``."""
     config, device = network.config, network.intro.weight.device
     mixture = torch.zeros(config.experts, device=device)
     mixture[1] = 1.0
@@ -197,7 +208,6 @@ def _measure(
             print(
                 f"| product {name} | {reached / 1e9:.0f} GFLOP/s | {work / reached:.4f} | {work / reached / best:.0%} |"
             )
-        copied = copy_rate(device)
         least = moved * dtype.itemsize / copied
         print(f"| traffic, as a copy | {copied / 1e9:.0f} GB/s | {least:.4f} | {least / best:.0%} |")
 

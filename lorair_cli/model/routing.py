@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -83,23 +82,23 @@ def convinced(prior: Tensor, head: nn.Linear, named: Sequence[int], lead: float 
         others already, or where no prior could put them there.
     """
     # Many tiny steps: nothing for a GPU.
-    weight, bias, moved = (t.detach().double().cpu().numpy() for t in (head.weight, head.bias, prior))
+    weight, bias, moved = (t.detach().double().cpu() for t in (head.weight, head.bias, prior))
     pairs = [(i, j) for i in named for j in range(len(bias)) if j not in named]
     logits = weight @ moved + bias
     if all(logits[i] > logits[j] for i, j in pairs):
         return prior
-    normals = np.array([weight[i] - weight[j] for i, j in pairs])
-    demands = [lead - bias[i] + bias[j] for i, j in pairs]
-    pulls = np.zeros(len(pairs))
+    normals = [weight[i] - weight[j] for i, j in pairs]
+    demands = [lead - float(bias[i] - bias[j]) for i, j in pairs]
+    pulls = [0.0] * len(pairs)
     for _ in range(SWEEPS):
         furthest = 0.0
         for k, normal in enumerate(normals):
             length = float(normal @ normal)
             if length > 0:
-                pull = max(pulls[k] + (demands[k] - normal @ moved) / length, 0.0)
+                pull = max(pulls[k] + (demands[k] - float(normal @ moved)) / length, 0.0)
                 furthest = max(furthest, abs(pull - pulls[k]) * length**0.5)
                 moved = moved + (pull - pulls[k]) * normal
                 pulls[k] = pull
         if furthest < CLOSE:
-            return torch.from_numpy(moved).to(prior)
+            return moved.to(prior)
     return prior

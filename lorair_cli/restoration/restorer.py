@@ -197,9 +197,8 @@ class Restorer:
         for _ in range(choices.passes):
             routing = self._route_for_restoring(current)
             if by_hand is not None:
-                named = by_hand.nonzero().flatten().tolist()
-                prior = convinced(routing.prior, self._router.head, named)
-                routing = replace(routing, mixture=by_hand, prior=prior)
+                routing = replace(routing, mixture=by_hand)
+                routing = replace(routing, prior=convinced(routing.prior, self._router.head, routing.selected))
             diagnosis = self._diagnosis(routing)
             first = first or diagnosis
             if choices.only_if is not None and diagnosis.confidence < choices.only_if:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.training.recipe_file import load_recipe
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "one_gpu.sh"
@@ -21,24 +22,28 @@ def commands(tmp_path, monkeypatch):
     asked = tmp_path / "asked"
     stub = tmp_path / "bin" / "python3"
     stub.parent.mkdir()
-    stub.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>{asked}\nmkdir -p run\ntouch run/pretrain.safetensors\n')
+    stub.write_text(
+        f'#!/bin/sh\nprintf "%s\\t" "$@" >>{asked}\necho >>{asked}\nmkdir -p run\ntouch run/pretrain.safetensors\n'
+    )
     stub.chmod(0o755)
     for folder in ("a", "b"):
-        (tmp_path / "pack" / folder).mkdir(parents=True)
+        (tmp_path / "my pack" / folder).mkdir(parents=True)
+        (tmp_path / "my pack" / folder / "photo.avif").touch()
     monkeypatch.setenv("PATH", f"{stub.parent}:/usr/bin:/bin")
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> list[list[str]]:
         subprocess.run(["sh", str(SCRIPT), *words], check=True, capture_output=True)
-        return [line.split() for line in asked.read_text().splitlines()]
+        return [line.rstrip("\t").split("\t") for line in asked.read_text().splitlines()]
 
     return run
 
 
 def test_it_trains_on_every_folder_of_the_pack_and_then_ships_the_last_stage(commands):
-    train, ship = commands("pack", "start.safetensors", "run", "8", "--stage", "pretrain")
+    train, ship = commands("my pack", "start.safetensors", "run", "8", "--stage", "pretrain")
     assert train[:3] == ["-m", "lorair_cli", "train"]
-    assert [train[i + 1] for i, word in enumerate(train) if word == "--clean"] == ["pack/a/", "pack/b/"]
+    folders = [Path(train[i + 1]) for i, word in enumerate(train) if word == "--clean"]
+    assert {path.parent.name for path in CleanPhotos.find(folders).paths} == {"a", "b"}
     assert train[train.index("--minutes") + 1] == "8"
     assert train[-2:] == ["--stage", "pretrain"]
     assert ship[2:5] == ["weights", "combine", "run/pretrain.safetensors"]

@@ -48,3 +48,14 @@ def test_photos_that_cannot_fit_and_folders_that_are_there_are_refused(photos, t
     assert "do not fit" in capsys.readouterr().err
     assert not (tmp_path / "pack").exists()
     assert _run(monkeypatch, str(photos), "-o", str(photos)) == 1
+
+
+def test_photos_that_would_become_one_file_are_refused(photos, tmp_path, monkeypatch, capsys):
+    name = next((photos / "deep").iterdir())
+    Image.new("RGB", (64, 64)).save(name.with_suffix(".jpg"))
+    assert _run(monkeypatch, str(photos), "-o", str(tmp_path / "pack")) == 1
+    assert "ending" in capsys.readouterr().err
+    assert _run(monkeypatch, str(photos), str(photos / "deep"), "-o", str(tmp_path / "pack")) == 1
+    assert _run(monkeypatch, str(tmp_path / "nowhere"), "-o", str(tmp_path / "pack")) == 1
+    assert "no such folder" in capsys.readouterr().err
+    assert not (tmp_path / "pack").exists()
