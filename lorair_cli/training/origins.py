@@ -147,9 +147,16 @@ class Origins:
         learning = torch.tensor(self.recipe.finetune.learning(self.setting.degradations))
         if learning.all():
             return
+        kept: dict[torch.device, Tensor] = {}  # on a GPU, some 200 copies a step otherwise
+
+        def those_that_learn(gradient: Tensor) -> Tensor:
+            if gradient.device not in kept:
+                kept[gradient.device] = learning.to(gradient.device)[:, None, None]
+            return gradient * kept[gradient.device]
+
         for name, parameter in network.named_parameters():
             if name.endswith(EXPERT_TENSORS):
-                parameter.register_hook(lambda gradient: gradient * learning.to(gradient.device)[:, None, None])
+                parameter.register_hook(those_that_learn)
 
     def _of_this_setting(self, start: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``tensors`` without those that speak of degradations, unless they are the setting's in the same order."""
