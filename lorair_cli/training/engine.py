@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -18,6 +17,7 @@ from torch.utils.data import Dataset
 from lorair_cli.data.pairs import Sample
 from lorair_cli.errors import TrainingError, UsageError
 from lorair_cli.training.arithmetic import Arithmetic
+from lorair_cli.training.compiling import Compiled
 from lorair_cli.training.feed import Batches, WorkerDiedError, feed
 from lorair_cli.training.objectives import Objective
 from lorair_cli.training.recipe import Stage, StageRecipe
@@ -89,7 +89,7 @@ class StageRun:
         if state.load():
             reporter.line(f"{self.stage}: resumed at step {clock.step}, {duration(clock.seconds)} in")
         if self.recipe.compile:
-            self.objective.module = cast(nn.Module, torch.compile(module))
+            self.objective.module = Compiled(module)
         try:
             with team.shared_statistics(module):
                 finished = self._loop(state, trainable, arithmetic, team, reporter)
