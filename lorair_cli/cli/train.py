@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args, get_type_hints
 
 import typer
 
@@ -222,13 +222,18 @@ def _default_workers() -> int:
 def _as_typed(ctx: typer.Context) -> str:
     """The command for the metadata: what was given, with paths reduced to their last part."""
     words = ["lorair", "train"]
+    # By what the option is declared as: some releases of typer give the context a path as a mere string.
+    hints = get_type_hints(train)
     for name, value in ctx.params.items():
         source = ctx.get_parameter_source(name)
         if source is None or source.name != "COMMANDLINE":
             continue
+        option = OPTION_NAMES.get(name, f"--{name.replace('_', '-')}")
         for one in value if isinstance(value, list | tuple) else [value]:
-            words += [
-                OPTION_NAMES.get(name, f"--{name.replace('_', '-')}"),
-                one.resolve().name if isinstance(one, Path) else str(one),
-            ]
+            words += [option, Path(one).resolve().name if _holds_paths(hints.get(name)) else str(one)]
     return " ".join(words)
+
+
+def _holds_paths(hint: object) -> bool:
+    """Whether a type hint is of a path, of several, or of one that may be missing."""
+    return hint is Path or any(_holds_paths(part) for part in get_args(hint))

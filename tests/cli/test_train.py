@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -13,7 +14,7 @@ from accelerate.state import AcceleratorState
 from huggingface_hub import constants
 from typer.testing import CliRunner
 
-from lorair_cli.cli.train import STOPPED, train
+from lorair_cli.cli.train import STOPPED, _as_typed, train
 from lorair_cli.errors import DeviceError, TrainingError, UsageError, WeightsError
 from lorair_cli.training.recipe_file import load_recipe, read_recipe
 from lorair_cli.weights.checkpoint import read_info
@@ -93,6 +94,14 @@ def test_a_folder_of_photos_becomes_a_checkpoint_and_a_next_step(given):
     command = info.provenance["command"]
     assert command.startswith("lorair train ") and "--clean my photos" in command and "--recipe tiny.toml" in command
     assert str(out.parent) not in str(info.provenance) and "scale" not in command
+
+
+def test_the_recorded_command_has_no_folders_even_where_typer_hands_paths_over_as_strings():
+    context = SimpleNamespace(
+        params={"clean": ["/home/me/photos"], "out": "/home/me/runs/x", "stage": "finetune", "changes": ["seed=3"]},
+        get_parameter_source=lambda name: SimpleNamespace(name="COMMANDLINE"),
+    )
+    assert _as_typed(context) == "lorair train --clean photos --out x --stage finetune --set seed=3"
 
 
 def test_a_finished_run_says_so(given):
