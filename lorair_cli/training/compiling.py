@@ -10,8 +10,8 @@ class Compiled(nn.Module):
     """``module`` by torch.compile, once for batches of every size.
 
     The photos of a mixture are a batch of their own, so that sizes change from step to step. Left to itself,
-    torch.compile works on the first size and then once more on all of them, which can be half of a short run. A batch
-    of one is a third case to it, and too rare to wait for: it is not compiled.
+    torch.compile works on the first size and then once more on all of them. A batch of one is a third case to it,
+    and too rare to wait for: it is not compiled.
     """
 
     def __init__(self, module: nn.Module) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -147,16 +148,14 @@ class Origins:
         learning = torch.tensor(self.recipe.finetune.learning(self.setting.degradations))
         if learning.all():
             return
-        kept: dict[torch.device, Tensor] = {}  # on a GPU, some 200 copies a step otherwise
 
-        def those_that_learn(gradient: Tensor) -> Tensor:
-            if gradient.device not in kept:
-                kept[gradient.device] = learning.to(gradient.device)[:, None, None]
-            return gradient * kept[gradient.device]
+        @cache  # the network moves to its device later; copying anew would be some 300 copies a step
+        def mask(device: torch.device) -> Tensor:
+            return learning.to(device)[:, None, None]
 
         for name, parameter in network.named_parameters():
             if name.endswith(EXPERT_TENSORS):
-                parameter.register_hook(those_that_learn)
+                parameter.register_hook(lambda gradient: gradient * mask(gradient.device))
 
     def _of_this_setting(self, start: Checkpoint, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``tensors`` without those that speak of degradations, unless they are the setting's in the same order."""

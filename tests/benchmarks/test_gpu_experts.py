@@ -12,9 +12,7 @@ from lorair_cli.settings import get_setting
 from lorair_cli.training.recipe_file import load_recipe
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu_experts.sh"
-STUB = """#!/bin/sh
-line=$(printf '%s\\t' "$@")
-printf '%s\\n' "$line" >>ASKED
+LEARN = """
 out=
 for word; do
     [ "$out" = next ] && out=$word && break
@@ -27,18 +25,12 @@ pytestmark = pytest.mark.skipif(shutil.which("sh") is None, reason="needs a POSI
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Runs the script with a program in place of Python that notes what it is asked for and makes the results."""
-    asked, stub = tmp_path / "asked", tmp_path / "bin" / "python3"
-    stub.parent.mkdir()
-    stub.write_text(STUB.replace("ASKED", str(asked)))
-    stub.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{stub.parent}:/usr/bin:/bin")
-    monkeypatch.chdir(tmp_path)
+def run(stand_in):
+    """Runs the script with a program in place of Python that makes the results; what it said, and what it asked for."""
+    asked = stand_in(LEARN)
 
     def run(*words: str) -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
-        told = subprocess.run(["sh", str(SCRIPT), *words], capture_output=True, text=True)
-        return told, [line.rstrip("\t").split("\t") for line in asked.read_text().splitlines()]
+        return subprocess.run(["sh", str(SCRIPT), *words], capture_output=True, text=True), asked()
 
     return run
 

@@ -17,24 +17,16 @@ pytestmark = pytest.mark.skipif(shutil.which("sh") is None, reason="needs a POSI
 
 
 @pytest.fixture
-def commands(tmp_path, monkeypatch):
-    """Runs the script on a pack of two folders, with a program in place of Python that notes what it is asked for."""
-    asked = tmp_path / "asked"
-    stub = tmp_path / "bin" / "python3"
-    stub.parent.mkdir()
-    stub.write_text(
-        f'#!/bin/sh\nprintf "%s\\t" "$@" >>{asked}\necho >>{asked}\nmkdir -p run\ntouch run/pretrain.safetensors\n'
-    )
-    stub.chmod(0o755)
+def commands(stand_in, tmp_path):
+    """Runs the script on a pack of two folders, with a program in place of Python; what that is asked for."""
+    asked = stand_in("mkdir -p run; touch run/pretrain.safetensors")
     for folder in ("a", "b"):
         (tmp_path / "my pack" / folder).mkdir(parents=True)
         (tmp_path / "my pack" / folder / "photo.avif").touch()
-    monkeypatch.setenv("PATH", f"{stub.parent}:/usr/bin:/bin")
-    monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> list[list[str]]:
         subprocess.run(["sh", str(SCRIPT), *words], check=True, capture_output=True)
-        return [line.rstrip("\t").split("\t") for line in asked.read_text().splitlines()]
+        return asked()
 
     return run
 
