@@ -95,6 +95,7 @@ class Restorer:
             raise UsageError(f"top-k {self.top_k} is outside 1 to {experts}, the experts of these weights")
         self._network = checkpoint.build_network().to(self.device).to(memory_format=torch.channels_last)
         self._router = checkpoint.build_router().to(self.device)
+        self._folded: tuple[tuple[tuple[float, ...], Precision], RestorationNetwork] | None = None
 
     @classmethod
     def from_pretrained(
@@ -270,7 +271,7 @@ class Restorer:
     ) -> tuple[Pixels, int]:
         """One pass in tiles of ``side`` pixels, all or nothing."""
         config = self.info.network
-        network = fold(self._network, routing.mixture, _DTYPES[precision]).to(memory_format=torch.channels_last)
+        network = self._plain_network(routing.mixture, precision)
         height, width = rgb.shape[:2]
         tiles = plan_tiles(height, width, side, OVERLAP, config.multiple)
         blender = TileBlender(tiles)
@@ -282,6 +283,15 @@ class Restorer:
             if progress is not None:
                 progress(index + 1, len(tiles))
         return output, len(tiles)
+
+    def _plain_network(self, mixture: Tensor, precision: Precision) -> RestorationNetwork:
+        """The network under a mixture ``(n,)``; the last one is kept, since a folder's photos often share an ill."""
+        wanted, kept = (tuple(mixture.tolist()), precision), self._folded
+        if kept is None or kept[0] != wanted:
+            self._folded = kept = None  # never two of them in memory
+            plain = fold(self._network, mixture, _DTYPES[precision]).to(memory_format=torch.channels_last)
+            self._folded = kept = (wanted, plain)
+        return kept[1]
 
     def _restore_tile(self, network: RestorationNetwork, rgb: Floats, prior: Tensor) -> Floats:
         """One tile ``(h, w, 3)`` in [0, 1] through the folded network."""

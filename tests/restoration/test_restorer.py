@@ -1,4 +1,5 @@
 import copy
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -39,6 +40,17 @@ def test_results_do_not_depend_on_order_or_company(restorer):
     first = restorer.restore(Photo(COFFEE)).photo.rgb
     restorer.restore(Photo(CAT))
     assert np.array_equal(restorer.restore(Photo(COFFEE)).photo.rgb, first)
+
+
+def test_folds_again_only_for_another_mixture(checkpoint, monkeypatch):
+    restorer, fold = Restorer(checkpoint, device="cpu", precision="float32", tile=0), Mock(wraps=module.fold)
+    monkeypatch.setattr(module, "fold", fold)
+    rain, haze = Choices(experts={"rain": 1.0}), Choices(experts={"haze": 1.0})
+    first = [restorer.restore(Photo(image), choices=rain).photo.rgb for image in (COFFEE, CAT)]
+    assert fold.call_count == 1
+    other = restorer.restore(Photo(CAT), choices=haze).photo.rgb
+    assert fold.call_count == 2 and not np.array_equal(other, first[1])
+    assert np.array_equal(restorer.restore(Photo(CAT), choices=rain).photo.rgb, first[1])
 
 
 def test_sixteen_bits_and_alpha_stay(restorer):
