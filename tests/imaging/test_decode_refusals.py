@@ -46,6 +46,14 @@ def test_animations_and_pages_are_refused(format_, reason):
         decode(frames(format_))
 
 
+@pytest.mark.parametrize(
+    ("format_", "kind"), [("JPEG2000", "a JPEG 2000"), ("PPM", "a Netpbm picture"), ("GIF", "a GIF")]
+)
+def test_formats_that_are_not_read_are_called_by_their_names(format_, kind):
+    with pytest.raises(ImageError, match=f"this is {kind}, not a photo that can be read"):
+        decode(saved(COLOUR, format_))
+
+
 @pytest.mark.parametrize("options", [{"subfiletype": 1}, {"extratags": [(50706, 1, 4, (1, 4, 0, 0), True)]}])
 def test_camera_raw_is_refused_instead_of_its_thumbnail(options):
     with pytest.raises(ImageError, match="raw"):
@@ -76,6 +84,10 @@ def test_truncated_16_bits(part, capfd):
         (b"<!DOCTYPE html><html></html>", "web page"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
         (b"%PDF-1.7", "PDF"),
+        (b"\x76\x2f\x31\x01\x02\0\0\0", "OpenEXR"),
+        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", "Radiance"),
+        (b"gimp xcf v011\0", "GIMP"),
+        (b"P1 is the way to the cellar", "not an image"),
         (b"\0\0\0\x18ftypheic", "HEIC"),
         (b"\0\0\0\x18ftypavif", "AVIF"),
         (b"hello, world", "not an image"),
