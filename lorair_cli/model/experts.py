@@ -72,7 +72,7 @@ class ExpertConv2d(nn.Module):
         a: Tensor = self.expert_a
         b: Tensor = self.expert_b
         if len(mixture) == 1 and mixture.is_cpu and not torch.compiler.is_compiling():
-            # Experts without a weight are left out, nine of ten as a rule. Elsewhere the look costs more than it saves.
+            # Experts without a weight are left out, nine of ten as a rule. A GPU would have to be waited for to tell.
             used = mixture[0].nonzero().squeeze(1)
             a, b, mixture = a.index_select(0, used), b.index_select(0, used), mixture[:, used]
         # sum_i w_i B_i A_i as one product over all ranks: the experts' own deltas never exist in memory.
