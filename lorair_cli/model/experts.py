@@ -69,15 +69,9 @@ class ExpertConv2d(nn.Module):
         """Weights of the mixtures ``(b, n)``: ``(b, out, in/groups, k, k)``."""
         if self.expert_a is None or self.expert_b is None:
             return self.weight.expand(len(mixture), *self.weight.shape)
-        a: Tensor = self.expert_a
-        b: Tensor = self.expert_b
-        if len(mixture) == 1 and mixture.is_cpu and not torch.compiler.is_compiling():
-            # Experts without a weight are left out, nine of ten as a rule. A GPU would have to be waited for to tell.
-            used = mixture[0].nonzero().squeeze(1)
-            a, b, mixture = a.index_select(0, used), b.index_select(0, used), mixture[:, used]
         # sum_i w_i B_i A_i as one product over all ranks: the experts' own deltas never exist in memory.
-        b = b * (self.expert_scale * mixture.to(b.dtype))[:, :, None, None]
-        delta = b.transpose(1, 2).flatten(2) @ a.flatten(0, 1)  # (b, out/groups k, n r k) @ (n r k, in k)
+        b = self.expert_b * (self.expert_scale * mixture.to(self.expert_b.dtype))[:, :, None, None]
+        delta = b.transpose(1, 2).flatten(2) @ self.expert_a.flatten(0, 1)  # (b, out/groups k, n r k) @ (n r k, in k)
         return self.weight + delta.view(-1, *self.weight.shape)
 
     def forward(
