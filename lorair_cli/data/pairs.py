@@ -6,8 +6,9 @@ Every sample is a pure function of the seed and its index, so a run that is stop
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeGuard, cast
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lorair_cli.data.clean import CleanPhotos
-from lorair_cli.data.synthesis import degrade, in_order
+from lorair_cli.data.synthesis import SYNTHESES, degrade, in_order
 from lorair_cli.errors import TrainingError
 from lorair_cli.imaging.arrays import to_float
 from lorair_cli.imaging.views import mirrored_to, native_views, resize_views
@@ -53,6 +54,11 @@ class Sampling:
     """Share of real pairs where there are real and synthetic ones of a degradation."""
     ratios: dict[str, float] = field(default_factory=dict)
     """Weight of a degradation among the others; 1 where not given (the paper draws 1:1)."""
+    strengths: dict[str, Sequence[float]] = field(default_factory=dict)
+    """Least and greatest strength of a degradation made on the fly; 0 to 1 where not given. Rain100L is light rain."""
+    veils: dict[str, float] = field(default_factory=dict)
+    """Probability of a veil over rain or snow made on the fly; that of the synthesis where not given. Rain100L and
+    Snow100K have none, Outdoor-Rain has one in every picture."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn: ``ValueError`` names the field."""
@@ -71,8 +77,33 @@ class Sampling:
         for name, weight in self.ratios.items():
             if name not in TEN_DEGRADATIONS:
                 raise ValueError(f"ratios.{name} is not a known degradation")
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            if not _is_number(weight) or not 0 <= weight < math.inf:
                 raise ValueError(f"ratios.{name} is {weight!r}, expected a weight of 0 or more")
+        for name, strengths in self.strengths.items():
+            if name not in TEN_DEGRADATIONS:
+                raise ValueError(f"strengths.{name} is not a known degradation")
+            if not _is_range(strengths):
+                raise ValueError(f"strengths.{name} is {strengths!r}, expected [least, greatest] between 0 and 1")
+        for name, veiled in self.veils.items():
+            if name not in SYNTHESES or not SYNTHESES[name].veils:
+                raise ValueError(f"veils.{name} is not rain or snow")
+            if not _is_number(veiled) or not 0 <= veiled <= 1:
+                raise ValueError(f"veils.{name} is {veiled!r}, expected a probability")
+
+    def strength(self, degradation: str, rng: np.random.Generator) -> float:
+        """One in [0, 1] of those that ``degradation`` is drawn with."""
+        least, greatest = self.strengths.get(degradation, (0, 1))
+        return float(rng.uniform(least, greatest))
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_range(value: object) -> bool:
+    if not isinstance(value, Sequence) or len(value) != 2 or not all(_is_number(end) for end in value):
+        return False
+    return bool(0 <= value[0] <= value[1] <= 1)
 
 
 class Sample(NamedTuple):
@@ -142,18 +173,18 @@ class SyntheticPairs(Dataset[Sample]):
         s = self.sampling
         photo = mirrored_to(self.clean.read(int(rng.integers(len(self.clean)))), s.patch)
         gt = Cut.draw(photo, s, rng).of(photo)
-        strength = 0.0 if rng.uniform() < s.untouched else float(rng.uniform())
+        names, second, second_strength = self.setting.degradations, None, 0.0
+        strength = 0.0 if rng.uniform() < s.untouched else s.strength(names[label], rng)
         if strength == 0:
             return as_sample(gt, gt, label, strength, s, self.view_mode, self.view, rng)
-        names, second, second_strength = self.setting.degradations, None, 0.0
         strengths = {names[label]: strength}
         if s.composite > 0 and rng.uniform() < s.composite:
             second = self._another(label, rng)
         if second is not None:
-            second_strength = strengths[names[second]] = float(rng.uniform())
+            second_strength = strengths[names[second]] = s.strength(names[second], rng)
         image = to_float(gt)
         for name in in_order(strengths):
-            image = degrade(image, name, rng, strengths[name])
+            image = degrade(image, name, rng, strengths[name], s.veils.get(name))
         sample = as_sample(quantised(image), gt, label, strength, s, self.view_mode, self.view, rng)
         if second is None:
             return sample

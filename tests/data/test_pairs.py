@@ -36,7 +36,7 @@ def clean(tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     """A negative in place of the degradations, where only the drawing matters."""
-    monkeypatch.setattr(module, "degrade", lambda photo, name, rng, strength: 1 - photo)
+    monkeypatch.setattr(module, "degrade", lambda photo, *how: 1 - photo)
 
 
 def stream(clean, setting="3task", seed=0, **sampling):
@@ -108,7 +108,7 @@ def test_the_composite_share_gets_a_second_degradation_by_the_ratios(clean, quic
 def test_two_degradations_happen_in_the_order_of_a_photos_life(clean, monkeypatch):
     applied = []
 
-    def remembered(photo, name, rng, strength):
+    def remembered(photo, name, rng, strength, veiled):
         applied.append((name, strength))
         return photo
 
@@ -135,15 +135,42 @@ def test_strengths_are_even(clean, quick):
     assert 0 < min(strengths) < 0.1 and 0.9 < max(strengths) <= 1 and abs(np.mean(strengths) - 0.5) < 0.1
 
 
+def test_strengths_stay_in_the_range_of_their_degradation_as_a_second_one_too(clean, quick):
+    options = {"untouched": 0.0, "patches": 0, "composite": 0.5, "ratios": {"noise": 0.0}}
+    source = stream(clean, strengths={"rain": [0.2, 0.3]}, **options)
+    found = {0: [], 1: []}  # rain, haze
+    for sample in (source[i] for i in range(150)):
+        found[int(sample.label)].append(float(sample.strength))
+        if sample.second >= 0:
+            found[int(sample.second)].append(float(sample.second_strength))
+    assert 0.2 <= min(found[0]) < 0.22 and 0.28 < max(found[0]) <= 0.3
+    assert min(found[1]) < 0.1 and max(found[1]) > 0.9
+
+
+def test_a_veil_comes_as_often_as_it_is_asked_for(tmp_path):
+    clean = in_folder(tmp_path, night=np.zeros((64, 64, 3), np.uint8))
+    options = {
+        "untouched": 0.0,
+        "local_views": 1,
+        "ratios": {"haze": 0.0, "noise": 0.0},
+        "strengths": {"rain": [0.5, 0.5]},
+    }
+    without, always = (stream(clean, veils={"rain": p}, **options) for p in (0.0, 1.0))
+    by_default = stream(clean, **options)
+    hidden = [[bool((source[i].lq > 0).all()) for i in range(24)] for source in (without, by_default, always)]
+    assert [sum(h) for h in hidden][::2] == [0, 24] and 2 < sum(hidden[1]) < 22
+    assert all(same(without[i], by_default[i]) for i in range(24) if not hidden[1][i])
+
+
 def test_lq_and_gt_patches_come_from_the_same_place(clean, monkeypatch):
-    monkeypatch.setattr(module, "degrade", lambda photo, name, rng, strength: photo * np.float32(0.5))
+    monkeypatch.setattr(module, "degrade", lambda photo, *how: photo * np.float32(0.5))
     for index in range(10):
         sample = stream(clean, untouched=0.0)[index]
         np.testing.assert_array_equal(sample.lq, (sample.gt.float() / 2 + 0.5).floor().to(torch.uint8))
 
 
 def test_the_router_sees_the_degraded_photo_that_the_patches_are_cut_from(clean, monkeypatch):
-    monkeypatch.setattr(module, "degrade", lambda photo, name, rng, strength: np.full_like(photo, 0.2))
+    monkeypatch.setattr(module, "degrade", lambda photo, *how: np.full_like(photo, 0.2))
     sample = stream(clean, untouched=0.0)[0]
     assert (sample.views == 51).all() and (sample.lq == 51).all() and not (sample.gt == 51).all()
 
@@ -207,6 +234,16 @@ def test_a_broken_photo_is_named(tmp_path):
         ({"ratios": {"fog": 1.0}}, "fog"),
         ({"ratios": {"rain": -1.0}}, "rain"),
         ({"ratios": {"rain": "much"}}, "rain"),
+        ({"strengths": {"fog": (0, 1)}}, "fog"),
+        ({"strengths": {"rain": (0.5, 0.2)}}, "rain"),
+        ({"strengths": {"rain": (0, 1.5)}}, "rain"),
+        ({"strengths": {"rain": (0, 0.5, 1)}}, "rain"),
+        ({"strengths": {"rain": "01"}}, "rain"),
+        ({"strengths": {"rain": 0.5}}, "rain"),
+        ({"veils": {"haze": 0.5}}, "haze"),
+        ({"veils": {"fog": 0.5}}, "fog"),
+        ({"veils": {"snow": 1.5}}, "snow"),
+        ({"veils": {"snow": True}}, "snow"),
     ],
 )
 def test_a_sampling_that_cannot_be_is_refused_by_name(wrong, named):

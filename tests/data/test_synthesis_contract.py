@@ -67,6 +67,20 @@ def test_a_strength_outside_zero_to_one_is_refused(strength):
         degrade(photo(16), "rain", np.random.default_rng(0), strength)
 
 
+@pytest.mark.parametrize("name", ["rain", "snow"])
+def test_a_veil_is_there_or_not_as_asked(name):
+    night = np.zeros((64, 64, 3), np.float32)
+    for seed in range(5):
+        clear, veiled = (degrade(night, name, np.random.default_rng(seed), 0.7, p) for p in (0.0, 1.0))
+        assert clear.min() == 0 and veiled.min() > 0
+
+
+@pytest.mark.parametrize(("name", "veiled"), [("haze", 0.5), ("rain", -0.1), ("snow", 1.1), ("rain", float("nan"))])
+def test_a_veil_that_cannot_be_is_refused(name, veiled):
+    with pytest.raises(UsageError, match="veil"):
+        degrade(photo(16), name, np.random.default_rng(0), 0.5, veiled)
+
+
 def test_an_unknown_degradation_is_refused():
     with pytest.raises(UsageError):
         degrade(photo(16), "fog", np.random.default_rng(0), 0.5)

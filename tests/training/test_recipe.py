@@ -165,12 +165,17 @@ def test_fields_can_be_set(recipe_file, recipe):
         "precision=bf16",
         "router.betas=[0.5, 0.6]",
         "pretrain.sampling.ratios.low-light=2",
+        "finetune.sampling.strengths.rain=[0.1, 0.6]",
+        "finetune.sampling.veils.rain=0",
     ]
     changes += ["encoder.features=32", "network.prior_channels=16"]  # neither fits without the other
     changed = load_recipe("compact", recipe_file, changes)
     assert changed.finetune.steps == 9 and changed.precision == "bf16" and changed.router.betas == (0.5, 0.6)
     assert changed.pretrain.sampling.ratios == {"low-light": 2} and changed.network.prior_channels == 16
-    assert len(differences(recipe, changed)) == 6
+    assert changed.finetune.sampling.strengths == {"rain": [0.1, 0.6]} and changed.finetune.sampling.veils == {
+        "rain": 0
+    }
+    assert len(differences(recipe, changed)) == 8
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,13 @@ Photo = npt.NDArray[np.float32]
 class Synthesis:
     """One degradation: how its parameters are drawn, and how they are applied."""
 
-    draw: Callable[[np.random.Generator, float], Any]
-    """``(rng, strength in [0, 1]) -> parameters`` (a frozen dataclass of the degradation's module)."""
+    draw: Callable[..., Any]
+    """``(rng, strength in [0, 1]) -> parameters`` (a frozen dataclass of the degradation's module); with veils also the
+    probability ``veiled``."""
     apply: Callable[[Photo, Any, np.random.Generator], Photo]
     """``(clean, parameters, rng) -> degraded`` of the same shape, in [0, 1]."""
+    veils: bool = False
+    """Whether it may come with a veil."""
 
 
 SYNTHESES: dict[str, Synthesis] = {
@@ -36,9 +39,9 @@ SYNTHESES: dict[str, Synthesis] = {
     "low-light": Synthesis(low_light.draw, low_light.apply),
     "noise": Synthesis(noise.draw, noise.apply),
     "raindrop": Synthesis(raindrop.draw, raindrop.apply),
-    "rain": Synthesis(rain.draw, rain.apply),
+    "rain": Synthesis(rain.draw, rain.apply, veils=True),
     "shadow": Synthesis(shadow.draw, shadow.apply),
-    "snow": Synthesis(snow.draw, snow.apply),
+    "snow": Synthesis(snow.draw, snow.apply, veils=True),
     "inpainting": Synthesis(inpainting.draw, inpainting.apply),
 }
 
@@ -53,7 +56,13 @@ def in_order(degradations: Iterable[str]) -> list[str]:
     return sorted(degradations, key=IN_ORDER.index)
 
 
-def degrade(clean: Photo, degradation: str, rng: np.random.Generator, strength: float | None = None) -> Photo:
+def degrade(
+    clean: Photo,
+    degradation: str,
+    rng: np.random.Generator,
+    strength: float | None = None,
+    veiled: float | None = None,
+) -> Photo:
     """``clean`` with one degradation.
 
     Args:
@@ -61,12 +70,13 @@ def degrade(clean: Photo, degradation: str, rng: np.random.Generator, strength: 
         degradation: a name of ``lorair_cli.settings.TEN_DEGRADATIONS``.
         rng: the only source of randomness.
         strength: 0 (barely visible) to 1 (the worst of the benchmarks); drawn evenly when None.
+        veiled: probability of a veil in [0, 1], for rain and snow; that of ``ranges.py`` when None.
 
     Returns:
         The degraded photo, same shape, float32 in [0, 1], not rounded to 8 bits.
 
     Raises:
-        UsageError: the degradation is unknown or the strength is outside [0, 1].
+        UsageError: the degradation is unknown, a number is outside [0, 1], or there is no veil to speak of.
     """
     if degradation not in SYNTHESES:
         raise UsageError(f"no synthesis for {degradation!r}", f"choose from {', '.join(SYNTHESES)}")
@@ -75,4 +85,10 @@ def degrade(clean: Photo, degradation: str, rng: np.random.Generator, strength: 
     if not 0 <= strength <= 1:
         raise UsageError(f"strength {strength} is outside 0 to 1")
     synthesis = SYNTHESES[degradation]
-    return synthesis.apply(clean, synthesis.draw(rng, strength), rng)
+    if veiled is None:
+        return synthesis.apply(clean, synthesis.draw(rng, strength), rng)
+    if not synthesis.veils:
+        raise UsageError(f"{degradation} comes without a veil")
+    if not 0 <= veiled <= 1:
+        raise UsageError(f"veiled {veiled} is outside 0 to 1")
+    return synthesis.apply(clean, synthesis.draw(rng, strength, veiled), rng)

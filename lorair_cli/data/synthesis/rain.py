@@ -53,8 +53,8 @@ class RainParameters:
     """Brightness of the veil, display value in [0, 1]."""
 
 
-def draw(rng: np.random.Generator, strength: float) -> RainParameters:
-    """Parameters of a rain of the given strength in [0, 1]."""
+def draw(rng: np.random.Generator, strength: float, veiled: float = RAIN.veiled) -> RainParameters:
+    """Parameters of a rain of the given strength in [0, 1], which has a veil with the probability ``veiled``."""
     count = round(RAIN.layers.draw(rng, strength))
     tilt, spread = RAIN.tilt.draw(rng), RAIN.spread.draw(rng, strength)
     dense = bool(rng.uniform() < RAIN.dense)
@@ -72,11 +72,11 @@ def draw(rng: np.random.Generator, strength: float) -> RainParameters:
         )
         for share, length in zip(shares, lengths, strict=True)
     )
-    veiled = bool(rng.uniform() < RAIN.veiled)
+    has_veil = bool(rng.uniform() < veiled)
     return RainParameters(
         layers=layers,
         screened=bool(rng.uniform() < RAIN.screened),
-        veil=RAIN.veil.draw(rng, strength) if veiled else 0.0,
+        veil=RAIN.veil.draw(rng, strength) if has_veil else 0.0,
         airlight=RAIN.airlight.draw(rng),
     )
 

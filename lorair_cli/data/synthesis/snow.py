@@ -56,8 +56,8 @@ class SnowParameters:
     """Mean opacity of the veil in [0, 1]."""
 
 
-def draw(rng: np.random.Generator, strength: float) -> SnowParameters:
-    """Parameters of a snowfall of the given strength in [0, 1]."""
+def draw(rng: np.random.Generator, strength: float, veiled: float = SNOW.veiled) -> SnowParameters:
+    """Parameters of a snowfall of the given strength in [0, 1], which has a veil with the probability ``veiled``."""
     count = round(SNOW.layers.draw(rng))
     radii = np.geomspace(SNOW.far_radius.draw(rng), SNOW.near_radius.draw(rng, strength), count)
     near = SNOW.near_share.draw(rng)
@@ -80,7 +80,7 @@ def draw(rng: np.random.Generator, strength: float) -> SnowParameters:
         radius_spread=SNOW.radius_spread.draw(rng),
         irregularity=SNOW.irregularity.draw(rng),
         white=SNOW.white.draw(rng),
-        veil=SNOW.veil.draw(rng, strength) if rng.uniform() < SNOW.veiled else 0.0,
+        veil=SNOW.veil.draw(rng, strength) if rng.uniform() < veiled else 0.0,
     )
 
 
