@@ -214,6 +214,15 @@ def combine(
     any_router: Annotated[
         bool, typer.Option("--any-router", help="Let routers differ in more than the head: one kept the other's prior.")
     ] = False,
+    alone: Annotated[
+        str | None,
+        typer.Option(
+            "--alone",
+            metavar="SETTING",
+            help="Write the taken experts alone, as what SETTING has of its own beside the checkpoint.",
+            show_default=False,
+        ),
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Write 16-bit floats.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
 ) -> None:
@@ -226,9 +235,14 @@ def combine(
         lorair weights combine base.safetensors --experts shadow=longer.safetensors --share 0.6 -o mean.safetensors
 
         lorair weights combine base.safetensors --router runs/head/router.safetensors -o better.safetensors
+
+        lorair weights combine base.safetensors --experts rain=light.safetensors --alone 3task -o own.safetensors
     """
     if not experts and router is None:
         raise UsageError("nothing to take is named", "say --experts NAMES=FILE, or --router FILE, or both")
+    if alone is not None and (router is not None or not experts):
+        raise UsageError("--alone writes experts and no router", "say --experts NAMES=FILE, and no --router")
+    setting = None if alone is None else get_setting(alone)
     _refuse_existing(output, overwrite)
     _refuse_other_than_safetensors(output)
     wanted = [_names_and_file(text) for text in experts or []]
@@ -236,13 +250,16 @@ def combine(
 
     from lorair_cli.weights.checkpoint import load_checkpoint, save_checkpoint
     from lorair_cli.weights.combine import combine as combined
-    from lorair_cli.weights.combine import with_router
+    from lorair_cli.weights.combine import experts_alone, with_router
 
-    result = load_checkpoint([base])
+    result = before = load_checkpoint(base)
     if router is not None:
-        result = with_router(result, load_checkpoint([router]), any_router)
+        result = with_router(result, load_checkpoint(router), any_router)
     for names, file in wanted:
-        result = combined(result, load_checkpoint([file]), names, share, any_router)
+        result = combined(result, load_checkpoint(file), names, share, any_router)
+    if setting is not None:
+        taken = tuple(dict.fromkeys(name for names, _ in wanted for name in names))
+        result = experts_alone(result, before, taken, setting)
     save_checkpoint(output, result, torch.float16 if half else None)
     data.print(str(output))
 

@@ -37,7 +37,7 @@ class Origins:
         """What lies before ``stage``, latest first: results of the run's earlier stages, then the start."""
         for before in reversed(STAGES[: STAGES.index(stage)]):
             if self.folder.result(before).is_file():
-                yield load_checkpoint([self.folder.result(before)])
+                yield load_checkpoint(self.folder.result(before))
         if self.start is not None:
             yield self.start
 

@@ -79,9 +79,10 @@ class TrainingRun:
         with accelerator.main_process_first():  # the first writes, the others see that it is the same run
             files.claim(self.recipe, self.setting.name, None if self.start_from is None else self.start_from.name)
         reporter = files.log(reporter) if accelerator.is_main_process else Silence()
-        start = None if self.start_from is None else load_checkpoint([self.start_from])
-        if start is not None and start.covers(self.setting):
-            start = start.narrowed(self.setting)
+        start = None if self.start_from is None else load_checkpoint(self.start_from)
+        if start is not None:
+            start.refuse_experts_alone()
+            start = start.narrowed(self.setting) if start.covers(self.setting) else start
         origins = Origins(files, self.recipe, self.setting, start)
         if all(files.result(stage).is_file() for stage in stages):
             for stage in stages:

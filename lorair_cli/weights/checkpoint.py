@@ -1,7 +1,7 @@
 """Checkpoint files: safetensors whose metadata carries all that is needed to rebuild the model, and where it came from.
 
-Tensors are named ``network.<key>`` and ``router.<key>``. A checkpoint may lie in several files (a backbone shared by
-all settings, a setting's experts and router head): their tensors are united, and the last file's metadata counts.
+Tensors are named ``network.<key>`` and ``router.<key>``. A file may also hold *experts alone*, for the network of
+another file: what a setting has of its own beside what all settings share. ``lorair_cli/weights/combine.py`` joins them.
 
 Every file carries the SHA-256 of its own description and tensors, so that no byte of it can change unnoticed, wherever
 it was copied from. It proves that a file is whole, not whose it is: that is what ``weights.toml`` is for.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -56,6 +56,8 @@ class CheckpointInfo:
     licence: str = "Apache-2.0"
     provenance: dict[str, Any] = field(default_factory=dict)
     """Data, steps, project version, command: free of paths of the machine that trained it."""
+    experts_of: str = ""
+    """Of a file of experts alone, the ``plain_digest`` of the network that they change; else empty."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,16 @@ class Checkpoint:
     """Where it was read from, for errors."""
 
     def build_network(self) -> RestorationNetwork:
-        """The restoration network with these weights, in evaluation mode."""
+        """The restoration network with these weights, in evaluation mode; ``WeightsError`` if they are not whole."""
+        self.refuse_experts_alone()
         with torch.device("meta"):
             network = RestorationNetwork(self.info.network)
         _assign(network, self.network, self._where("network"))
         return network.eval()
 
     def build_router(self) -> Router:
-        """The router with these weights, in evaluation mode."""
+        """The router with these weights, in evaluation mode; ``WeightsError`` if they are not whole."""
+        self.refuse_experts_alone()
         with torch.device("meta"):
             router = Router(self.info.router)
         _assign(router, self.router, self._where("router"))
@@ -112,6 +116,19 @@ class Checkpoint:
         router = {k: v[rows] if k.startswith(ROUTER_HEAD) else v for k, v in self.router.items()}
         return Checkpoint(info, network, router, self.files)
 
+    def plain_digest(self) -> str:
+        """SHA-256 of the network without its experts, whatever floating-point type it was stored as."""
+        return _digest("", {k: v.float() for k, v in self.network.items() if not k.endswith(EXPERT_TENSORS)})
+
+    def refuse_experts_alone(self) -> None:
+        """``WeightsError`` if there is no network here to work with, but experts for another one."""
+        if self.info.experts_of:
+            names = ",".join(self.info.degradations)
+            raise WeightsError(
+                f"{self._where('network')} is missing: these are experts alone, for another checkpoint",
+                f"join them: lorair weights combine CHECKPOINT --experts {names}=FILE -o OUT",
+            )
+
     def _where(self, part: str) -> str:
         return ": ".join([", ".join(map(str, self.files)), f"the {part}"]) if self.files else f"the {part}"
 
@@ -121,7 +138,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | Non
 
     Args:
         path: the ``.safetensors`` file.
-        checkpoint: what to write; parts may be empty (a shared backbone has no experts).
+        checkpoint: what to write; parts may be empty (a router that was trained alone has no network).
         dtype: floating-point type on disk; None keeps each tensor's own.
 
     Raises:
@@ -149,31 +166,25 @@ def read_info(path: Path) -> CheckpointInfo:
         return _info_from_json(path, file.metadata() or {})
 
 
-def load_checkpoint(paths: Sequence[Path]) -> Checkpoint:
-    """Read the files of one checkpoint, everything as float32.
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint file, everything as float32.
 
     Raises:
-        WeightsError: a file is missing, damaged, of an unknown format, or repeats another file's tensor.
-        ValueError: there are no paths.
+        WeightsError: the file is missing, damaged or of an unknown format.
     """
-    if not paths:
-        raise ValueError("a checkpoint has at least one file")
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "router": {}}
-    for path in paths:
-        info = read_info(path)
-        with _opened(path) as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (safe_open is not a mapping)
-            description = file.metadata()[METADATA_KEY]
-        for key in tensors:
-            if key.partition(".")[0] not in parts:
-                raise WeightsError(f"{path}: tensor {key!r} belongs to neither network nor router")
-        _check_digest(path, description, tensors)
-        for key, tensor in tensors.items():
-            part, _, name = key.partition(".")
-            if name in parts[part]:
-                raise WeightsError(f"{path}: tensor {key!r} is also in another file of this checkpoint")
-            parts[part][name] = tensor.float() if tensor.is_floating_point() else tensor
-    return Checkpoint(info, parts["network"], parts["router"], tuple(paths))
+    info = read_info(path)
+    with _opened(path) as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (safe_open is not a mapping)
+        description = file.metadata()[METADATA_KEY]
+    for key in tensors:
+        if key.partition(".")[0] not in parts:
+            raise WeightsError(f"{path}: tensor {key!r} belongs to neither network nor router")
+    _check_digest(path, description, tensors)
+    for key, tensor in tensors.items():
+        part, _, name = key.partition(".")
+        parts[part][name] = tensor.float() if tensor.is_floating_point() else tensor
+    return Checkpoint(info, parts["network"], parts["router"], (path,))
 
 
 def _digest(description: str, tensors: Mapping[str, Tensor]) -> str:
@@ -238,6 +249,8 @@ def _one_line(error: Exception) -> str:
 def info_as_dict(info: CheckpointInfo) -> dict[str, Any]:
     """A description as its file holds it: plain values, with the version of the format."""
     raw = asdict(info) | {"format_version": FORMAT_VERSION}
+    if not info.experts_of:  # most files say nothing of it, and older versions read them
+        del raw["experts_of"]
     raw["router"]["encoder"]["kind"] = next(k for k, v in ENCODERS.items() if isinstance(info.router.encoder, v))
     return raw
 

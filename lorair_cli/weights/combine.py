@@ -12,7 +12,10 @@ from torch import Tensor
 from lorair_cli.errors import UsageError, WeightsError
 from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.model.router import ROUTER_HEAD
+from lorair_cli.settings import Setting
 from lorair_cli.weights.checkpoint import Checkpoint
+
+_NO_STRANGERS = "experts mean nothing to another network, and little to the prior of another router"
 
 
 def combine(
@@ -27,7 +30,7 @@ def combine(
 
     Args:
         base: everything but those experts.
-        donor: where they come from; may know more or other degradations besides.
+        donor: where they come from; may know more or other degradations besides, and may hold experts alone.
         experts: degradations that both know.
         share: above 0 to 1, of the donor's weights in the mean with the base's. Below 1, one of the two experts must
             have grown from the other: then weights between theirs are mostly good too, and less given to the habits
@@ -35,8 +38,10 @@ def combine(
 
     Raises:
         UsageError: a degradation is unknown to either, or given twice, or there is none; or no such share.
-        WeightsError: one has no experts, or experts of another rank, or its network or router is not the same.
+        WeightsError: ``base`` is not whole, one has no experts, or experts of another rank, or its network or router is
+            not the same.
     """
+    base.refuse_experts_alone()
     if not experts or len(set(experts)) < len(experts):
         raise UsageError("the experts to take are one degradation or more, each once", "for example rain,snow=FILE")
     if not 0 < share <= 1:
@@ -49,9 +54,13 @@ def combine(
             raise WeightsError(f"{_name(checkpoint)} has no experts")
     if base.info.network.rank != donor.info.network.rank:
         raise WeightsError(f"{_name(donor)} has experts of rank {donor.info.network.rank}, not the other's")
-    _same(_plain_network(base), _plain_network(donor), donor)
-    if not any_router:
-        _same(_prior_maker(base), _prior_maker(donor), donor)
+    if donor.info.experts_of:
+        if donor.info.experts_of != base.plain_digest():
+            raise WeightsError(f"{_name(donor)} holds experts for another network than {_name(base)}", _NO_STRANGERS)
+    else:
+        _same(_plain_network(base), _plain_network(donor), donor)
+        if not any_router:
+            _same(_prior_maker(base), _prior_maker(donor), donor)
     to, of = ([c.info.degradations.index(name) for name in experts] for c in (base, donor))
     network = dict(base.network)
     for key, tensor in base.network.items():
@@ -63,6 +72,35 @@ def combine(
     part = "" if share == 1 else f", {share:g} of them"
     provenance = _provenance(base, donor, given, f"experts {', '.join(experts)}{part}")
     return Checkpoint(replace(base.info, provenance=provenance), network, base.router)
+
+
+def experts_alone(checkpoint: Checkpoint, base: Checkpoint, experts: tuple[str, ...], setting: Setting) -> Checkpoint:
+    """The experts of some degradations without the network: what ``setting`` has of its own beside ``base``.
+
+    Args:
+        checkpoint: what :func:`combine` made of ``base``.
+        base: says which network the experts belong to, and which stages of training they share with all others.
+        experts: degradations that ``checkpoint`` knows, each once.
+        setting: what they are for.
+
+    Raises:
+        UsageError: the setting does not have one of these degradations.
+    """
+    for name in experts:
+        setting.index(name)
+    rows = torch.tensor([checkpoint.info.degradations.index(name) for name in experts])
+    n, told, before = len(rows), checkpoint.info.provenance, base.info.provenance.get("stages", [])
+    info = replace(
+        checkpoint.info,
+        setting=setting.name,
+        degradations=experts,
+        network=replace(checkpoint.info.network, experts=n),
+        router=replace(checkpoint.info.router, classes=n),
+        top_k=min(checkpoint.info.top_k, n),
+        provenance={**told, "stages": [stage for stage in told.get("stages", []) if stage not in before]},
+        experts_of=base.plain_digest(),
+    )
+    return Checkpoint(info, {k: v[rows] for k, v in checkpoint.network.items() if k.endswith(EXPERT_TENSORS)}, {})
 
 
 def with_router(base: Checkpoint, donor: Checkpoint, any_router: bool = False) -> Checkpoint:
@@ -98,7 +136,7 @@ def _same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], donor: Check
     """``WeightsError`` unless both are the same tensors to the last bit."""
     for key in sorted(ours.keys() | theirs.keys()):
         if key not in ours or key not in theirs or not torch.equal(ours[key], theirs[key]):
-            hint = "experts mean nothing to another network, and little to the prior of another router"
+            hint = _NO_STRANGERS
             if key.startswith("router."):
                 hint += "; if it kept its prior in training, say --any-router"
             raise WeightsError(f"{_name(donor)} was not trained on the same network and router: {key} differs", hint)

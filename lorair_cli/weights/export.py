@@ -98,7 +98,7 @@ def _checked(whole: RestorationNetwork, mixture: Tensor, network: Network, path:
 
 
 def _compare_file(path: Path, checkpoint: Checkpoint) -> None:
-    written = load_checkpoint([path]).network
+    written = load_checkpoint(path).network
     if not all(torch.equal(written[key], tensor) for key, tensor in checkpoint.network.items()):
         path.unlink()
         raise WeightsError(f"{path}: not what was written: the disk may be damaged")

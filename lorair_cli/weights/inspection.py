@@ -26,7 +26,7 @@ def inspect(path: Path) -> dict[str, Any]:
     if path.suffix == ".pth":
         kind, description, tensors = _authors(path)
     else:
-        checkpoint = load_checkpoint([path])
+        checkpoint = load_checkpoint(path)
         kind, description = "lorair", info_as_dict(checkpoint.info)
         parts = {"network": checkpoint.network, "router": checkpoint.router}
         tensors = {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}

@@ -75,7 +75,7 @@ class Entry:
     """``lorair``: this project's safetensors. ``authors``: the ``.pth`` files of LoRA-IR's authors."""
     source: Source
     files: tuple[WeightFile, ...]
-    """In reading order: the last one's metadata counts."""
+    """The first is a whole checkpoint, which settings may share; what follows are experts of this setting's own."""
     licence: str
     """SPDX identifier."""
     degradations: tuple[str, ...]

@@ -113,7 +113,7 @@ def test_export_writes_a_checkpoint_that_restores(weights_file, tmp_path, call):
     arguments = "export", "--weights", weights_file, "--mixture", "rain, noise=0.5", "-o", path
     code, stdout, stderr = call(*arguments)
     assert (code, stdout) == (0, f"{path}\n") and "largest difference" in stderr
-    folded = load_checkpoint([path]).info
+    folded = load_checkpoint(path).info
     assert folded.network.experts == 0
     assert folded.provenance["folded"] == pytest.approx({"rain": 2 / 3, "haze": 0, "noise": 1 / 3})
     code, _, error = call(*arguments)
@@ -137,14 +137,14 @@ def test_combine_takes_experts_and_writes_16_bits(checkpoint, weights_file, tmp_
     arguments = "combine", weights_file, "--experts", f"rain, noise={apart}", "-o", path, "--half"
     code, stdout, _ = call(*arguments)
     assert (code, stdout) == (0, f"{path}\n") and path.stat().st_size < 0.6 * weights_file.stat().st_size
-    for key, tensor in load_checkpoint([path]).network.items():
+    for key, tensor in load_checkpoint(path).network.items():
         if key.endswith(EXPERT_TENSORS):
             grown = (tensor - checkpoint.network[key]).flatten(1).mean(1)
             assert grown.tolist() == pytest.approx([1, 0, 1], abs=1e-2), key
     code, _, error = call(*arguments)
     assert code == 2 and "exists already" in error
     assert call(*arguments, "--overwrite", "--share", "0.25")[0] == 0
-    grown = load_checkpoint([path]).network["intro.expert_b"] - checkpoint.network["intro.expert_b"]
+    grown = load_checkpoint(path).network["intro.expert_b"] - checkpoint.network["intro.expert_b"]
     assert grown.flatten(1).mean(1).tolist() == pytest.approx([0.25, 0, 0.25], abs=1e-2)
     code, _, error = call(*arguments, "--overwrite", "--share", "2")
     assert code == 2 and "share 2 is not" in error
@@ -155,9 +155,34 @@ def test_combine_takes_a_router(checkpoint, weights_file, tmp_path, call):
     router = {k: v + 1 if k.startswith("head.") else v for k, v in checkpoint.router.items()}
     save_checkpoint(further, replace(checkpoint, network={}, router=router))
     assert call("combine", weights_file, "--router", further, "-o", path)[:2] == (0, f"{path}\n")
-    result = load_checkpoint([path])
+    result = load_checkpoint(path)
     assert torch.equal(result.router["head.bias"], router["head.bias"])
     assert result.network.keys() == checkpoint.network.keys()
+
+
+def test_combine_writes_experts_alone_which_join_again(checkpoint, weights_file, tmp_path, call):
+    apart, own, path = (tmp_path / f"{name}.safetensors" for name in ("apart", "own", "all"))
+    network = {k: v + 1 if k.endswith(EXPERT_TENSORS) else v for k, v in checkpoint.network.items()}
+    save_checkpoint(apart, replace(checkpoint, network=network))
+    assert call("combine", weights_file, "--experts", f"rain={apart}", "--alone", "3task", "-o", own)[0] == 0
+    assert own.stat().st_size < 0.5 * weights_file.stat().st_size
+    assert call("combine", weights_file, "--experts", f"rain={own}", "-o", path)[0] == 0
+    assert torch.equal(load_checkpoint(path).network["intro.expert_b"][0], network["intro.expert_b"][0])
+    code, _, error = call("export", "--weights", own, "--mixture", "rain", "-o", tmp_path / "x.safetensors")
+    assert code == 1 and "experts alone" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--alone", "3task"), "nothing to take"),
+        (("--alone", "3task", "--router", "x.safetensors"), "no router"),
+        (("--alone", "fog", "--experts", "rain=x.safetensors"), "no setting 'fog'"),
+    ],
+)
+def test_experts_alone_need_experts_and_a_setting(weights_file, tmp_path, arguments, message, call):
+    code, _, error = call("combine", weights_file, *arguments, "-o", tmp_path / "own.safetensors")
+    assert code == 2 and message in error
 
 
 def test_combine_of_nothing_is_wrong_usage(weights_file, tmp_path, call):

@@ -29,7 +29,7 @@ def test_a_variant_trains_and_restores(tmp_path, recipe_file, clean, accelerator
     recipe = load_recipe("compact", recipe_file, SHORT + VARIANTS[name])
     run = TrainingRun(get_setting("3task"), recipe, clean, None, tmp_path, None, "", "", workers=0)
     result = run.run(STAGES, accelerator, listen())
-    checkpoint = load_checkpoint([result])
+    checkpoint = load_checkpoint(result)
     network, router = checkpoint.build_network(), checkpoint.build_router()
     names = set(checkpoint.network)
     assert (network.config.experts == 0) == (name == "no experts")

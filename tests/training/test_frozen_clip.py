@@ -45,7 +45,7 @@ def run(tmp_path, recipe, clean, monkeypatch):
 
 def test_clip_is_left_alone_asked_once_and_a_killed_run_ends_the_same(run, accelerator, listen, monkeypatch):
     whole, encoded, published = run("whole")
-    result = load_checkpoint([whole.run(STAGES, accelerator, listen())])
+    result = load_checkpoint(whole.run(STAGES, accelerator, listen()))
     assert all(torch.equal(result.router[f"encoder.{name}"], value) for name, value in published.items())
     photos = sum(whole.recipe.stage(stage).steps * whole.recipe.stage(stage).photos for stage in STAGES)
     assert set(encoded) == {5}, "each photo alone, its five views together"
@@ -60,6 +60,6 @@ def test_clip_is_left_alone_asked_once_and_a_killed_run_ends_the_same(run, accel
     for at in (3, 5, 6):  # one in each stage, counted in each call's steps
         with pytest.raises(Killed):
             killed.run(STAGES, accelerator, listen(at=at, do=kill))
-    again = load_checkpoint([killed.run(STAGES, accelerator, listen())])
+    again = load_checkpoint(killed.run(STAGES, accelerator, listen()))
     assert all(torch.equal(value, again.network[name]) for name, value in result.network.items())
     assert all(torch.equal(value, again.router[name]) for name, value in result.router.items())

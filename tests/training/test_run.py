@@ -112,23 +112,23 @@ def test_the_best_checkpoint_is_kept(tmp_path, whole, recipe, clean, accelerator
     )
     last = read_info(tmp_path / "router-best.safetensors").provenance["stages"][-1]
     assert last["score"] == 0.9 and last["steps"] == 2, "the first of the best"
-    load_checkpoint([tmp_path / "router-best.safetensors"]).build_router()
+    load_checkpoint(tmp_path / "router-best.safetensors").build_router()
 
 
 def test_the_results_build_a_router_and_a_network_that_restore(whole):
-    checkpoint = load_checkpoint([whole / "finetune.safetensors"])
+    checkpoint = load_checkpoint(whole / "finetune.safetensors")
     network, router = checkpoint.build_network(), checkpoint.build_router()
     assert network.config.experts == 3 and router.config.classes == 3
     with torch.no_grad():
         prior, logits = router(torch.rand(1, 3, 3, 32, 32))
         restored = network(torch.rand(1, 3, 40, 24), prior, logits.softmax(-1))
     assert restored.shape == (1, 3, 40, 24) and restored.isfinite().all()
-    assert load_checkpoint([whole / "pretrain.safetensors"]).build_network().config.experts == 0
-    assert load_checkpoint([whole / "router.safetensors"]).network == {}
+    assert load_checkpoint(whole / "pretrain.safetensors").build_network().config.experts == 0
+    assert load_checkpoint(whole / "router.safetensors").network == {}
 
 
 def test_every_stage_starts_where_the_last_ended_and_learns(whole):
-    router, pretrain, finetune = (load_checkpoint([whole / f"{stage}.safetensors"]) for stage in STAGES)
+    router, pretrain, finetune = (load_checkpoint(whole / f"{stage}.safetensors") for stage in STAGES)
     for later in (pretrain, finetune):
         assert all(torch.equal(v, later.router[k]) for k, v in router.router.items())
     assert all(torch.equal(v, finetune.network[k]) for k, v in pretrain.network.items())
@@ -191,7 +191,7 @@ def test_a_killed_and_resumed_stage_gives_bit_identical_weights(
     result = run.run([stage], accelerator, listener)
     assert any(f"{stage}: resumed at step 2" in line for line in listener.lines)
     assert len(listener.progressed) == 3
-    assert result is not None and equal(load_checkpoint([result]), load_checkpoint([whole / f"{stage}.safetensors"]))
+    assert result is not None and equal(load_checkpoint(result), load_checkpoint(whole / f"{stage}.safetensors"))
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -204,7 +204,7 @@ def test_validation_on_the_way_changes_no_weights(
     valid, listener = replace(clean, paths=clean.paths[:1]), listen()
     training(tmp_path, recipe, clean, valid=valid).run([stage], accelerator, listener)
     assert sum(line.startswith("degradation") for line in listener.lines) == 5
-    assert equal(*(load_checkpoint([folder / f"{stage}.safetensors"]) for folder in (tmp_path, whole)))
+    assert equal(*(load_checkpoint(folder / f"{stage}.safetensors") for folder in (tmp_path, whole)))
 
 
 def test_sigterm_ends_the_call_and_the_next_call_goes_on(tmp_path, whole, recipe, clean, accelerator, listen):
@@ -213,7 +213,7 @@ def test_sigterm_ends_the_call_and_the_next_call_goes_on(tmp_path, whole, recipe
     assert run.run(STAGES, accelerator, stop) is None
     assert (tmp_path / "router.safetensors").is_file() and (tmp_path / "pretrain.state").is_file()
     assert run.run(STAGES, accelerator, listen()) == tmp_path / "finetune.safetensors"
-    assert equal(*(load_checkpoint([folder / "finetune.safetensors"]) for folder in (tmp_path, whole)))
+    assert equal(*(load_checkpoint(folder / "finetune.safetensors") for folder in (tmp_path, whole)))
 
 
 @pytest.mark.parametrize(
@@ -268,13 +268,13 @@ def test_a_run_takes_its_share_of_weights_that_know_more(tmp_path, recipe, clean
     run.run(["finetune"], accelerator, listener)
     experts = sum(name.endswith(EXPERT_TENSORS) for name in wide.network)
     assert any(line.startswith(f"finetune: {experts} of ") for line in listener.lines)
-    head = load_checkpoint([tmp_path / "run" / "finetune.safetensors"]).router["head.weight"]
+    head = load_checkpoint(tmp_path / "run" / "finetune.safetensors").router["head.weight"]
     rows = [wide.info.degradations.index(name) for name in get_setting("3task").degradations]
     assert torch.equal(head, wide.router["head.weight"][rows])
 
 
 def test_a_router_trained_further_can_keep_its_prior(tmp_path, whole, recipe, clean, accelerator, listen):
-    before = load_checkpoint([whole / "finetune.safetensors"]).build_router()
+    before = load_checkpoint(whole / "finetune.safetensors").build_router()
     views = torch.rand(8, 3, 3, recipe.encoder.view, recipe.encoder.view, generator=torch.Generator().manual_seed(0))
 
     def strayed(keeps_prior):
@@ -282,7 +282,7 @@ def test_a_router_trained_further_can_keep_its_prior(tmp_path, whole, recipe, cl
         kept = replace(recipe, keeps_prior=keeps_prior, router=replace(recipe.router, steps=20, learning_rate=5e-3))
         run = training(folder, kept, clean, start_from=whole / "finetune.safetensors")
         run.run(["router"], accelerator, listen())
-        after = load_checkpoint([folder / "router.safetensors"]).build_router()
+        after = load_checkpoint(folder / "router.safetensors").build_router()
         with torch.no_grad():
             return float((after(views)[0] - before(views)[0]).square().mean())
 
@@ -299,7 +299,7 @@ def test_more_experts_than_degradations_is_the_users_error(tmp_path, recipe, cle
 
 def test_only_the_experts_named_learn(tmp_path, whole, recipe, clean, accelerator, listen):
     start = whole / "finetune.safetensors"
-    before = load_checkpoint([start])
+    before = load_checkpoint(start)
     expert_b = next(tensor for name, tensor in before.network.items() if name.endswith("expert_b"))
     met = [bool(tensor.any()) for tensor in expert_b]  # they start at zero: those that the little router sent photos to
     assert any(met) and not all(met)
@@ -313,7 +313,7 @@ def test_only_the_experts_named_learn(tmp_path, whole, recipe, clean, accelerato
         path = training(folder, named, clean, start_from=start).run(["finetune"], accelerator, listener)
         changed = {
             (key, i)
-            for key, tensor in load_checkpoint([path]).network.items()
+            for key, tensor in load_checkpoint(path).network.items()
             for i in range(len(tensor))
             if not torch.equal(tensor[i], before.network[key][i])
         }
@@ -339,7 +339,7 @@ def test_a_head_trained_alone_gives_a_router_with_the_same_prior(tmp_path, whole
     start = whole / "finetune.safetensors"
     head = replace(recipe, router=replace(recipe.router, trains="head"), untouched_as="noise")
     path = training(tmp_path, head, clean, start_from=start).run(["router"], accelerator, listen())
-    before, after = (load_checkpoint([p]).router for p in (start, path))
+    before, after = (load_checkpoint(p).router for p in (start, path))
     assert {k for k in after if not torch.equal(after[k], before[k])} == {"head.weight", "head.bias"}
 
 

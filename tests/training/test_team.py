@@ -85,7 +85,7 @@ def test_two_processes_with_half_the_batch_give_the_weights_of_one(
     run = TrainingRun(get_setting("3task"), recipe, clean, None, tmp_path, None, "", "", workers=0)
     run.run(STAGES, accelerator, listen())
     for stage in STAGES:
-        one, two = (load_checkpoint([folder / f"{stage}.safetensors"]) for folder in (tmp_path, both[0]))
+        one, two = (load_checkpoint(folder / f"{stage}.safetensors") for folder in (tmp_path, both[0]))
         for mine, theirs in ((one.router, two.router), (one.network, two.network)):
             assert mine.keys() == theirs.keys()
             for name, value in mine.items():

@@ -37,13 +37,13 @@ def path(tmp_path, tiny_checkpoint):
 
 def refused(path, match):
     with pytest.raises(WeightsError, match=match) as error:
-        whole = load_checkpoint([path])
+        whole = load_checkpoint(path)
         whole.build_network(), whole.build_router()
     assert "\n" not in str(error.value) and str(path) in str(error.value)
 
 
 def test_round_trip_in_one_file(path, tiny_checkpoint):
-    read = load_checkpoint([path])
+    read = load_checkpoint(path)
     assert read.info == tiny_checkpoint.info == read_info(path)
     for part in ("network", "router"):
         before, after = getattr(tiny_checkpoint, part), getattr(read, part)
@@ -59,7 +59,7 @@ def test_the_same_checkpoint_is_the_same_file(path, tmp_path, tiny_checkpoint):
 
 
 def test_models_built_from_a_file_carry_its_weights(path, tiny_checkpoint):
-    read = load_checkpoint([path])
+    read = load_checkpoint(path)
     network, router = read.build_network(), read.build_router()
     assert not network.training and not router.training
     for module, state in ((network, tiny_checkpoint.network), (router, tiny_checkpoint.router)):
@@ -68,22 +68,23 @@ def test_models_built_from_a_file_carry_its_weights(path, tiny_checkpoint):
     assert network(torch.rand(1, 3, 9, 7), prior, logits.softmax(-1)).isfinite().all()
 
 
-def test_round_trip_in_several_files(tmp_path, tiny_checkpoint):
-    whole = tiny_checkpoint
-    experts = {k: v for k, v in whole.network.items() if "expert_" in k}
-    backbone = {k: v for k, v in whole.network.items() if k not in experts}
-    shared = replace(whole.info, setting="10task")
-    paths = [tmp_path / "base.safetensors", tmp_path / "experts.safetensors"]
-    save_checkpoint(paths[0], Checkpoint(shared, backbone, {}))
-    save_checkpoint(paths[1], Checkpoint(whole.info, experts, whole.router))
-    read = load_checkpoint(paths)
-    assert read.info == whole.info  # the last file's
-    assert read.network.keys() == whole.network.keys()
-    assert all(torch.equal(v, whole.network[k]) for k, v in read.build_network().state_dict().items())
+def test_a_checkpoint_that_lacks_tensors_names_them(tmp_path, tiny_checkpoint):
+    backbone = {k: v for k, v in tiny_checkpoint.network.items() if "expert_" not in k}
+    path = tmp_path / "base.safetensors"
+    save_checkpoint(path, replace(tiny_checkpoint, network=backbone))
     with pytest.raises(WeightsError, match=r"base\.safetensors.* lacks the tensor .*expert_a' and \d+ more"):
-        load_checkpoint(paths[:1]).build_network()
-    with pytest.raises(WeightsError, match="is also in another file"):
-        load_checkpoint([*paths, paths[1]])
+        load_checkpoint(path).build_network()
+
+
+def test_the_digest_of_the_plain_network_does_not_ask_for_experts_router_or_type(tiny_checkpoint):
+    network = {k: v.half() for k, v in tiny_checkpoint.network.items()}
+    half = replace(tiny_checkpoint, network=network)
+    whole = replace(tiny_checkpoint, network={k: v.float() for k, v in network.items()}, router={})
+    assert half.plain_digest() == whole.plain_digest()
+    other = {k: v + 1 if "expert_" in k else v for k, v in network.items()}
+    assert replace(half, network=other).plain_digest() == half.plain_digest()
+    moved = {k: v + 1 if k == "intro.bias" else v for k, v in network.items()}
+    assert replace(half, network=moved).plain_digest() != half.plain_digest()
 
 
 def test_bfloat16_on_disk_halves_the_file(tmp_path, path, tiny_checkpoint):
@@ -92,7 +93,7 @@ def test_bfloat16_on_disk_halves_the_file(tmp_path, path, tiny_checkpoint):
     tensors = [v for part in (tiny_checkpoint.network, tiny_checkpoint.router) for v in part.values()]
     numbers = sum(v.numel() for v in tensors if v.is_floating_point())
     assert len(path.read_bytes()) - len(half.read_bytes()) == pytest.approx(2 * numbers, rel=0.05)
-    read = load_checkpoint([half])
+    read = load_checkpoint(half)
     assert all(v.dtype == torch.float32 and torch.equal(v, tiny_checkpoint.network[k]) for k, v in read.network.items())
 
 
@@ -101,7 +102,7 @@ def test_channels_last_and_gpu_like_tensors_are_written_plainly(tmp_path, tiny_c
         k: v.to(memory_format=torch.channels_last) if v.ndim == 4 else v for k, v in tiny_checkpoint.network.items()
     }
     save_checkpoint(tmp_path / "x.safetensors", replace(tiny_checkpoint, network=state))
-    read = load_checkpoint([tmp_path / "x.safetensors"])
+    read = load_checkpoint(tmp_path / "x.safetensors")
     assert all(torch.equal(v, tiny_checkpoint.network[k]) for k, v in read.network.items())
 
 
@@ -246,10 +247,10 @@ def test_1000_mutations_are_each_refused_in_one_line(tmp_path, path):
         mutant.write_bytes(changed)
         assert (damage(mutant, listed) is None) == (changed == content)
         if changed == content:
-            load_checkpoint([mutant])
+            load_checkpoint(mutant)
             continue
         with pytest.raises(WeightsError) as caught:
-            load_checkpoint([mutant])
+            load_checkpoint(mutant)
         refusals += 1
         assert "\n" not in str(caught.value) and str(mutant) in str(caught.value)
     assert refusals > 900
@@ -263,7 +264,7 @@ def test_a_single_number_that_changed_is_told(path):
 
 
 def test_files_of_the_first_version_are_still_read(path):
-    expected = load_checkpoint([path])
+    expected = load_checkpoint(path)
     network = {name: tensor.clone() for name, tensor in expected.network.items()}  # the file is mapped, and rewritten
     header, body = split(path.read_bytes())
     info = json.loads(header["__metadata__"]["lorair"])
@@ -274,7 +275,7 @@ def test_files_of_the_first_version_are_still_read(path):
     info["format_version"] = "1"
     header["__metadata__"]["lorair"] = json.dumps(info)
     path.write_bytes(joined(header, body))
-    found = load_checkpoint([path])
+    found = load_checkpoint(path)
     assert found.info == expected.info
     assert all(torch.equal(tensor, network[name]) for name, tensor in found.network.items())
 

@@ -5,8 +5,9 @@ import torch
 
 from lorair_cli.errors import UsageError, WeightsError
 from lorair_cli.model.experts import EXPERT_TENSORS
+from lorair_cli.settings import get_setting
 from lorair_cli.weights.checkpoint import Checkpoint
-from lorair_cli.weights.combine import combine, with_router
+from lorair_cli.weights.combine import combine, experts_alone, with_router
 
 SHARED = {"stage": "pretrain", "steps": 9}
 
@@ -149,3 +150,35 @@ def test_a_router_of_other_degradations_or_another_size_is_never_taken(base, fur
     info = replace(further.info, router=replace(further.info.router, encoder=encoder))
     with pytest.raises(WeightsError, match="prior of another size"):
         with_router(base, replace(further, info=info), any_router=True)
+
+
+def test_experts_alone_join_the_network_they_belong_to(base, donor):
+    setting = get_setting("3task")
+    whole = combine(base, donor, ("noise", "rain"))
+    alone = experts_alone(whole, base, ("noise", "rain"), setting)
+    assert alone.info.degradations == ("noise", "rain") and alone.info.setting == "3task" and not alone.router
+    assert all(key.endswith(EXPERT_TENSORS) and len(v) == 2 for key, v in alone.network.items())
+    assert alone.info.provenance["stages"] == [{"stage": "finetune", "steps": 4, "experts": ["noise", "rain"]}]
+    joined = combine(base, alone, ("noise", "rain"))
+    assert joined.network.keys() == whole.network.keys()
+    assert all(torch.equal(v, whole.network[k]) for k, v in joined.network.items())
+    assert joined.info.experts_of == ""
+    joined.build_network(), joined.build_router()
+
+
+def test_experts_alone_are_refused_by_another_network_and_where_a_network_is_needed(base, donor):
+    alone = experts_alone(combine(base, donor, ("rain",)), base, ("rain",), get_setting("3task"))
+    moved = replace(base, network={k: v + 1 if k == "intro.bias" else v for k, v in base.network.items()})
+    with pytest.raises(WeightsError, match="for another network"):
+        combine(moved, alone, ("rain",))
+    for use in (alone.build_network, alone.build_router, lambda: combine(alone, donor, ("rain",))):
+        with pytest.raises(WeightsError, match="experts alone, for another checkpoint") as error:
+            use()
+        assert "--experts rain=FILE" in error.value.hint
+    with pytest.raises(UsageError, match="haze"):
+        combine(base, alone, ("haze",))
+
+
+def test_experts_alone_are_of_the_setting_that_they_are_for(base, donor):
+    with pytest.raises(UsageError, match="4task has no degradation 'noise'"):
+        experts_alone(combine(base, donor, ("noise",)), base, ("noise",), get_setting("4task"))

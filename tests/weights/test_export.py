@@ -25,7 +25,7 @@ def with_experts(checkpoint, lq, prior, mixture):
 def test_a_folded_checkpoint_equals_the_network_with_experts(checkpoint, tmp_path):
     path = tmp_path / "rain.safetensors"
     difference = export(checkpoint, {"rain": 3, "noise": 1}, path)
-    folded = load_checkpoint([path])
+    folded = load_checkpoint(path)
     assert folded.info.network.experts == 0 and folded.info.degradations == NAMES
     assert folded.info.provenance["folded"] == {"rain": 0.75, "haze": 0.0, "noise": 0.25}
     assert folded.router.keys() == checkpoint.router.keys()
@@ -64,7 +64,7 @@ def test_what_differs_is_not_written(checkpoint, tmp_path, monkeypatch):
 def test_a_network_without_experts_is_refused(checkpoint, tmp_path):
     export(checkpoint, {"rain": 1}, tmp_path / "a.safetensors")
     with pytest.raises(WeightsError, match="no experts"):
-        export(load_checkpoint([tmp_path / "a.safetensors"]), {"rain": 1}, tmp_path / "b.safetensors")
+        export(load_checkpoint(tmp_path / "a.safetensors"), {"rain": 1}, tmp_path / "b.safetensors")
 
 
 @pytest.mark.parametrize("name", ["x.pth", "x"])

@@ -34,7 +34,7 @@ photo = Photo(np.random.default_rng(0).integers(20000, 45000, (40, 56, 3)).astyp
 restored = restorer.restore(photo).photo.rgb
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
-network = load_checkpoint([path]).build_network()
+network = load_checkpoint(path).build_network()
 routing = restorer.route(photo)
 with torch.inference_mode():
     lq = torch.from_numpy(to_float(photo.rgb)).permute(2, 0, 1)[None]

@@ -53,8 +53,8 @@ from lorair_cli.weights.store import find_weights
 
 evil, disguised, network = map(Path, sys.argv[1:])
 for attempt in (
-    lambda: load_checkpoint(find_weights("me/evil")),
-    lambda: load_checkpoint([disguised]),
+    lambda: load_checkpoint(*find_weights("me/evil")),
+    lambda: load_checkpoint(disguised),
     lambda: inspect(evil),
     lambda: inspect(disguised),
     lambda: convert_authors(network, evil, SETTINGS["4task"]),
@@ -108,7 +108,7 @@ def test_the_authors_weights_are_downloaded_converted_and_used(hub, program, aut
 
     [path] = program("weights", "path", "paper-4task").out.splitlines()
     assert Path(path).is_relative_to(tmp_path / "cache")
-    converted = load_checkpoint([Path(path)])
+    converted = load_checkpoint(Path(path))
     assert (converted.info.setting, converted.info.scale, converted.info.licence) == ("4task", "paper", "Apache-2.0")
     sources = [written(tmp_path / name, content) for name, content in authors_files.items()]
     assert [f["sha256"] for f in converted.info.provenance["files"]] == [describe_file(s).sha256 for s in sources]
@@ -217,7 +217,7 @@ def test_two_processes_at_once(program, tmp_path):
     outputs = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0]
-    load_checkpoint([Path(outputs[0][0].strip())]).build_network()
+    load_checkpoint(Path(outputs[0][0].strip())).build_network()
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.suffix in (".tmp", ".incomplete")]
 
 

@@ -1,8 +1,13 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
+from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.settings import SETTINGS
-from lorair_cli.weights.checkpoint import save_checkpoint
+from lorair_cli.weights import loading
+from lorair_cli.weights.checkpoint import load_checkpoint, save_checkpoint
+from lorair_cli.weights.combine import experts_alone
 from lorair_cli.weights.loading import load_weights
 
 
@@ -19,3 +24,27 @@ def test_a_file_is_taken_as_it_is(tmp_path, checkpoint):
     read = load_weights(tmp_path / "mine.safetensors")
     assert read.info == checkpoint.info
     assert all(torch.equal(read.network[k], v) for k, v in checkpoint.network.items())
+
+
+def test_a_setting_has_experts_of_its_own_from_the_files_behind_the_shared_one(tmp_path, checkpoint, monkeypatch):
+    paths = [tmp_path / "shared.safetensors", tmp_path / "own.safetensors"]
+    save_checkpoint(paths[0], checkpoint, torch.float16)
+    shared = load_checkpoint(paths[0])
+    grown = {k: v + 1 if k.endswith(EXPERT_TENSORS) else v for k, v in shared.network.items()}
+    grown_shared = replace(shared, network=grown)
+    save_checkpoint(paths[1], experts_alone(grown_shared, shared, ("haze",), SETTINGS["3task"]), torch.float16)
+    monkeypatch.setattr(loading, "find_weights", lambda *name: paths)
+    found = load_weights("3task")
+    assert found.files == tuple(paths) and found.info.degradations == SETTINGS["3task"].degradations
+    assert found.info.experts_of == ""
+    at = SETTINGS["3task"].index("haze")
+    whole = shared.narrowed(SETTINGS["3task"])
+    for key, tensor in found.network.items():
+        change = tensor - whole.network[key]
+        if key.endswith(EXPERT_TENSORS):
+            assert torch.all(change[:at] == 0) and torch.all(change[at + 1 :] == 0), key
+            assert change[at].mean() == pytest.approx(1, abs=1e-2), key
+        else:
+            assert torch.all(change == 0), key
+    assert all(torch.equal(v, whole.router[k]) for k, v in found.router.items())
+    found.build_network(), found.build_router()

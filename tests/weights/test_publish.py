@@ -34,7 +34,7 @@ def test_a_saved_folder_is_read_back(weights_file, checkpoint, tmp_path):
     restorer.save_pretrained(folder)
     assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     assert find_weights(str(folder)) == find_weights(folder) == [folder / "model.safetensors"]
-    read = load_checkpoint(find_weights(folder))
+    read = load_checkpoint(*find_weights(folder))
     assert read.info == checkpoint.info
     for part in ("network", "router"):
         wanted = getattr(checkpoint, part)

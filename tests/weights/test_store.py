@@ -9,6 +9,7 @@ from lorair_cli.settings import SETTINGS
 from lorair_cli.weights import integrity
 from lorair_cli.weights import manifest as manifest_module
 from lorair_cli.weights.checkpoint import load_checkpoint, save_checkpoint
+from lorair_cli.weights.loading import load_weights
 from lorair_cli.weights.manifest import Entry, Source, WeightFile, describe_file, read_manifest
 from lorair_cli.weights.store import find_weights, locate
 
@@ -39,7 +40,7 @@ def test_a_bundled_checkpoint_is_found_and_loads(bundle, tiny_checkpoint):
     folder, manifest = bundle
     paths = locate("3task", "compact", manifest=manifest, bundled=folder)
     assert paths == [folder / "tiny.safetensors"]
-    assert load_checkpoint(paths).info == tiny_checkpoint.info
+    assert load_checkpoint(paths[0]).info == tiny_checkpoint.info
 
 
 def test_several_files_keep_their_order(tmp_path):
@@ -137,8 +138,7 @@ def test_an_installed_package_carries_its_own_manifest(tmp_path, monkeypatch):
 def test_bundled_files_of_the_manifest_are_here_once_they_are_pinned():
     for name, listed in read_manifest().items():
         if listed.source.kind == "bundled" and all(f.published for f in listed.files):
-            paths = locate(listed.setting, listed.scale)
-            info = load_checkpoint(paths).narrowed(SETTINGS[listed.setting]).info
+            info = load_weights(listed.setting, listed.scale).info
             assert (info.setting, info.scale, info.degradations) == (listed.setting, listed.scale, listed.degradations)
             assert replace(info, licence=listed.licence) == info, name
 
