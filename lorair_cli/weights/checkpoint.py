@@ -1,7 +1,7 @@
 """Checkpoint files: safetensors whose metadata carries all that is needed to rebuild the model, and where it came from.
 
 Tensors are named ``network.<key>`` and ``router.<key>``. A file may also hold *experts alone*, for the network of
-another file: what a setting has of its own beside what all settings share. ``lorair_cli/weights/combine.py`` joins them.
+another file, what a setting has of its own beside what all settings share; ``weights/combine.py`` joins them.
 
 Every file carries the SHA-256 of its own description and tensors, so that no byte of it can change unnoticed, wherever
 it was copied from. It proves that a file is whole, not whose it is: that is what ``weights.toml`` is for.
