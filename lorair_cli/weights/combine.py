@@ -89,7 +89,11 @@ def experts_alone(checkpoint: Checkpoint, base: Checkpoint, experts: tuple[str, 
     for name in experts:
         setting.index(name)
     rows = torch.tensor([checkpoint.info.degradations.index(name) for name in experts])
-    n, told, before = len(rows), checkpoint.info.provenance, base.info.provenance.get("stages", [])
+    n, told, shared = len(rows), checkpoint.info.provenance, base.info.provenance
+    own = {
+        "command": told.get("command", "").removeprefix(f"{shared.get('command', '')}; "),
+        "stages": [stage for stage in told.get("stages", []) if stage not in shared.get("stages", [])],
+    }
     info = replace(
         checkpoint.info,
         setting=setting.name,
@@ -97,7 +101,7 @@ def experts_alone(checkpoint: Checkpoint, base: Checkpoint, experts: tuple[str, 
         network=replace(checkpoint.info.network, experts=n),
         router=replace(checkpoint.info.router, classes=n),
         top_k=min(checkpoint.info.top_k, n),
-        provenance={**told, "stages": [stage for stage in told.get("stages", []) if stage not in before]},
+        provenance=told | own,
         experts_of=base.plain_digest(),
     )
     return Checkpoint(info, {k: v[rows] for k, v in checkpoint.network.items() if k.endswith(EXPERT_TENSORS)}, {})

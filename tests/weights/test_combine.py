@@ -158,7 +158,11 @@ def test_experts_alone_join_the_network_they_belong_to(base, donor):
     alone = experts_alone(whole, base, ("noise", "rain"), setting)
     assert alone.info.degradations == ("noise", "rain") and alone.info.setting == "3task" and not alone.router
     assert all(key.endswith(EXPERT_TENSORS) and len(v) == 2 for key, v in alone.network.items())
-    assert alone.info.provenance["stages"] == [{"stage": "finetune", "steps": 4, "experts": ["noise", "rain"]}]
+    assert alone.info.provenance == {
+        "data": "mine",
+        "command": "experts noise, rain: train 2",
+        "stages": [{"stage": "finetune", "steps": 4, "experts": ["noise", "rain"]}],
+    }
     joined = combine(base, alone, ("noise", "rain"))
     assert joined.network.keys() == whole.network.keys()
     assert all(torch.equal(v, whole.network[k]) for k, v in joined.network.items())
