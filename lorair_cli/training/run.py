@@ -75,14 +75,14 @@ class TrainingRun:
             raise UsageError(f"top_k {self.recipe.top_k} is more than setting {self.setting.name} has experts")
         if missing := [name for name in self.recipe.finetune.only if name not in self.setting.degradations]:
             raise UsageError(f"finetune.only: setting {self.setting.name} has no {', '.join(missing)}")
-        files = RunFolder(self.folder)
-        with accelerator.main_process_first():  # the first writes, the others see that it is the same run
-            files.claim(self.recipe, self.setting.name, None if self.start_from is None else self.start_from.name)
-        reporter = files.log(reporter) if accelerator.is_main_process else Silence()
         start = None if self.start_from is None else load_checkpoint(self.start_from)
         if start is not None:
             start.refuse_experts_alone()
             start = start.narrowed(self.setting) if start.covers(self.setting) else start
+        files = RunFolder(self.folder)
+        with accelerator.main_process_first():  # the first writes, the others see that it is the same run
+            files.claim(self.recipe, self.setting.name, None if self.start_from is None else self.start_from.name)
+        reporter = files.log(reporter) if accelerator.is_main_process else Silence()
         origins = Origins(files, self.recipe, self.setting, start)
         if all(files.result(stage).is_file() for stage in stages):
             for stage in stages:

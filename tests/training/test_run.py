@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from lorair_cli.errors import TrainingError, UsageError
+from lorair_cli.errors import TrainingError, UsageError, WeightsError
 from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.settings import get_setting
 from lorair_cli.training import engine
@@ -21,6 +21,7 @@ from lorair_cli.training.recipe import STAGES
 from lorair_cli.training.run import TrainingRun
 from lorair_cli.training.validation import Validation
 from lorair_cli.weights.checkpoint import load_checkpoint, read_info, save_checkpoint
+from lorair_cli.weights.combine import experts_alone
 
 SETTING = get_setting("3task")
 
@@ -256,6 +257,19 @@ def test_a_run_can_start_from_landed_weights(tmp_path, whole, recipe, clean, acc
     assert stages[-1]["start_from"] == "finetune.safetensors" and stages[0]["start_from"] is None
     with pytest.raises(TrainingError, match="start_from"):
         training(tmp_path, recipe, clean).run(["finetune"], accelerator, listener)
+
+
+def test_a_start_that_is_no_network_leaves_the_folder_to_another_try(
+    tmp_path, whole, recipe, clean, accelerator, listen
+):
+    start = load_checkpoint(whole / "finetune.safetensors")
+    own, folder = tmp_path / "own.safetensors", tmp_path / "run"
+    save_checkpoint(own, experts_alone(start, start, ("rain",), SETTING))
+    for name, message in ((own, "experts alone"), (tmp_path / "none.safetensors", "no such file")):
+        with pytest.raises(WeightsError, match=message):
+            training(folder, recipe, clean, start_from=name).run(["finetune"], accelerator, listen())
+    run = training(folder, recipe, clean, start_from=whole / "finetune.safetensors")
+    assert run.run(["finetune"], accelerator, listen()) == folder / "finetune.safetensors"
 
 
 def test_a_run_takes_its_share_of_weights_that_know_more(tmp_path, recipe, clean, accelerator, listen, checkpoint_of):
