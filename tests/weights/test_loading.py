@@ -19,6 +19,20 @@ def test_every_setting_has_compact_weights_of_its_own_degradations(setting):
     assert checkpoint.build_router().head.out_features == len(SETTINGS[setting].degradations)
 
 
+@pytest.mark.parametrize(("setting", "own"), [("3task", {"rain"}), ("5task", {"rain"}), ("4task", set())])
+def test_settings_share_all_but_the_experts_that_are_their_own(setting, own):
+    shared = load_weights("10task").narrowed(SETTINGS[setting])
+    found = load_weights(setting)
+    for key, tensor in found.network.items():
+        same = [torch.equal(a, b) for a, b in zip(tensor, shared.network[key], strict=True)]
+        if key.endswith(EXPERT_TENSORS):
+            changed = {name for name, equal in zip(found.info.degradations, same, strict=True) if not equal}
+            assert changed == own, key
+        else:
+            assert all(same), key
+    assert all(torch.equal(v, shared.router[k]) for k, v in found.router.items())
+
+
 def test_a_file_is_taken_as_it_is(tmp_path, checkpoint):
     save_checkpoint(tmp_path / "mine.safetensors", checkpoint)
     read = load_weights(tmp_path / "mine.safetensors")
