@@ -28,7 +28,6 @@ from independent_recipe import degrade as degrade_independently
 from lorair_cli.data.synthesis import degrade, jpeg, noise
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
-from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.settings import DEFAULT_SETTING, TEN_DEGRADATIONS
@@ -75,8 +74,7 @@ def read(path: Path) -> Pixels:
 def without_experts(checkpoint: Checkpoint) -> Checkpoint:
     """The same network and router with no expert at all."""
     info = replace(checkpoint.info, network=replace(checkpoint.info.network, experts=0))
-    network = {name: tensor for name, tensor in checkpoint.network.items() if not name.endswith(EXPERT_TENSORS)}
-    return Checkpoint(info, network, checkpoint.router)
+    return Checkpoint(info, checkpoint.plain_network(), checkpoint.router)
 
 
 def main() -> None:

@@ -240,7 +240,7 @@ def combine(
     """
     if not experts and router is None:
         raise UsageError("nothing to take is named", "say --experts NAMES=FILE, or --router FILE, or both")
-    if alone is not None and (router is not None or not experts):
+    if alone is not None and router is not None:
         raise UsageError("--alone writes experts and no router", "say --experts NAMES=FILE, and no --router")
     setting = None if alone is None else get_setting(alone)
     _refuse_existing(output, overwrite)

@@ -116,9 +116,7 @@ class Origins:
             raise self._nothing_before("finetune", "a network", "pretrain")
         if _plain(source.info.network) != _plain(self.recipe.network):
             raise TrainingError("finetune: the network of stage 1 is not of the recipe's size")
-        network.load_state_dict(
-            {k: v for k, v in source.network.items() if not k.endswith(EXPERT_TENSORS)}, strict=False
-        )
+        network.load_state_dict(source.plain_network(), strict=False)
         if self.start is not None:
             experts = {k: v for k, v in self.start.network.items() if k.endswith(EXPERT_TENSORS)}
             if experts := self._of_this_setting(self.start, experts):

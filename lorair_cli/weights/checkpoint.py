@@ -116,9 +116,13 @@ class Checkpoint:
         router = {k: v[rows] if k.startswith(ROUTER_HEAD) else v for k, v in self.router.items()}
         return Checkpoint(info, network, router, self.files)
 
+    def plain_network(self) -> dict[str, Tensor]:
+        """The network's tensors without its experts."""
+        return {k: v for k, v in self.network.items() if not k.endswith(EXPERT_TENSORS)}
+
     def plain_digest(self) -> str:
-        """SHA-256 of the network without its experts, whatever floating-point type it was stored as."""
-        return _digest("", {k: v.float() for k, v in self.network.items() if not k.endswith(EXPERT_TENSORS)})
+        """SHA-256 of ``plain_network``, as float32."""
+        return _digest("", {k: v.float() for k, v in self.plain_network().items()})
 
     def refuse_experts_alone(self) -> None:
         """``WeightsError`` if there is no network here to work with, but experts for another one."""

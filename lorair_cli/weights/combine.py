@@ -88,23 +88,14 @@ def experts_alone(checkpoint: Checkpoint, base: Checkpoint, experts: tuple[str, 
     """
     for name in experts:
         setting.index(name)
-    rows = torch.tensor([checkpoint.info.degradations.index(name) for name in experts])
-    n, told, shared = len(rows), checkpoint.info.provenance, base.info.provenance
+    part = checkpoint.narrowed(replace(setting, degradations=experts))
+    told, shared = part.info.provenance, base.info.provenance
     own = {
         "command": told.get("command", "").removeprefix(f"{shared.get('command', '')}; "),
         "stages": [stage for stage in told.get("stages", []) if stage not in shared.get("stages", [])],
     }
-    info = replace(
-        checkpoint.info,
-        setting=setting.name,
-        degradations=experts,
-        network=replace(checkpoint.info.network, experts=n),
-        router=replace(checkpoint.info.router, classes=n),
-        top_k=min(checkpoint.info.top_k, n),
-        provenance=told | own,
-        experts_of=base.plain_digest(),
-    )
-    return Checkpoint(info, {k: v[rows] for k, v in checkpoint.network.items() if k.endswith(EXPERT_TENSORS)}, {})
+    info = replace(part.info, provenance=told | own, experts_of=base.plain_digest())
+    return Checkpoint(info, {k: v for k, v in part.network.items() if k.endswith(EXPERT_TENSORS)}, {})
 
 
 def with_router(base: Checkpoint, donor: Checkpoint, any_router: bool = False) -> Checkpoint:
@@ -128,7 +119,7 @@ def with_router(base: Checkpoint, donor: Checkpoint, any_router: bool = False) -
 
 
 def _plain_network(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    return {f"network.{k}": v for k, v in checkpoint.network.items() if not k.endswith(EXPERT_TENSORS)}
+    return {f"network.{k}": v for k, v in checkpoint.plain_network().items()}
 
 
 def _prior_maker(checkpoint: Checkpoint) -> dict[str, Tensor]:

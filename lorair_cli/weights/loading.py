@@ -21,10 +21,10 @@ def load_weights(name: str | Path, scale: str = "compact", revision: str = "main
     """
     first, *others = paths = find_weights(name, scale, revision)
     checkpoint = load_checkpoint(first)
+    setting = SETTINGS.get(name) if isinstance(name, str) else None
+    if setting is not None and setting.degradations != checkpoint.info.degradations:
+        checkpoint = checkpoint.narrowed(setting)
     for path in others:
         own = load_checkpoint(path)
-        checkpoint = replace(combine(checkpoint, own, own.info.degradations), files=tuple(paths))
-    setting = SETTINGS.get(name) if isinstance(name, str) else None
-    if setting is None or setting.degradations == checkpoint.info.degradations:
-        return checkpoint
-    return checkpoint.narrowed(setting)
+        checkpoint = combine(checkpoint, own, own.info.degradations)
+    return replace(checkpoint, files=tuple(paths))
