@@ -58,11 +58,13 @@ def test_strength_sets_transmission():
     assert 0.22 < means[2] < 0.3
 
 
-def test_airlight_is_bright_and_nearly_grey():
-    drawn = np.array([haze.draw(rng(seed), 0.5).airlight for seed in range(200)])
-    assert drawn.min() >= 0.77
-    assert drawn.max() <= 1
+def test_airlight_is_mostly_bright_sometimes_grey_and_never_coloured():
+    drawn = np.array([haze.draw(rng(seed), 0.5).airlight for seed in range(400)])
     assert np.ptp(drawn, axis=1).max() <= 0.051
+    assert drawn.max() <= 1
+    brightness = drawn.mean(axis=1)
+    assert brightness.min() < 0.45
+    assert 0.7 < (brightness > 0.78).mean() < 0.82
 
 
 def test_stronger_is_further_from_the_photo():

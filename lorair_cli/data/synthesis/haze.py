@@ -25,7 +25,8 @@ class HazeParameters:
 
 def draw(rng: np.random.Generator, strength: float) -> HazeParameters:
     """Haze of a strength in [0, 1]."""
-    brightness = HAZE.airlight.draw(rng)
+    airlight = HAZE.grey if rng.uniform() < HAZE.grey_chance else HAZE.airlight
+    brightness = airlight.draw(rng)
     red, green, blue = (float(np.clip(brightness + HAZE.tint.draw(rng), 0, 1)) for _ in range(3))
     transmission = float(np.exp(-HAZE.optical_depth.draw(rng, strength)))
     return HazeParameters(transmission, (red, green, blue), bool(rng.uniform() < HAZE.flat_chance))

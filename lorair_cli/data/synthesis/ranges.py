@@ -81,10 +81,14 @@ class HazeRanges:
 
     RESIDE outdoor draws A from 0.8 to 1.0 and beta from 0.04 to 0.2. A photo alone does not tell depths in its units:
     the density is the optical depth ``-ln(mean t)`` of the photo, with mean t 0.9, 0.47, 0.25 at strength 0, 0.5, 1.
+    A share of the photos lies in grey mist, darker than what is bright in them, as real fog often is and as that of
+    Outdoor-Rain (Li, Cheong and Tan, CVPR 2019) is.
     """
 
     optical_depth: Span = Span(0.1, 1.4)
     airlight: Range = Range(0.8, 1.0)
+    grey_chance: float = 0.25
+    grey: Range = Range(0.35, 0.8)
     tint: Range = Range(-0.025, 0.025)
     flat_chance: float = 0.08
 
