@@ -5,6 +5,8 @@ Both take views ``(m, 3, v, v)`` in [0, 1] and give features ``(m, C)``; normali
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,7 +18,10 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class ResidualBlock(nn.Module):
-    """Depthwise 3x3 convolution, normalisation, and a two-layer MLP per pixel, added to the input (as in ConvNeXt)."""
+    """Depthwise 3x3 convolution, normalisation, and a two-layer MLP per pixel, added to the input (as in ConvNeXt).
+
+    A new block is the identity, so that a trained encoder can get more of them and go on from what it knows.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -24,6 +29,8 @@ class ResidualBlock(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.expand = nn.Conv2d(channels, 2 * channels, 1)
         self.project = nn.Conv2d(2 * channels, channels, 1)
+        for parameter in self.project.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(m, c, h, w)`` to the same shape."""
@@ -60,7 +67,9 @@ class CompactEncoder(nn.Module):
 
     def forward(self, views: Tensor) -> Tensor:
         """``(m, 3, v, v)`` in [0, 1] to ``(m, C)``."""
-        x = self.stem(F.pixel_unshuffle((views - 0.5) * 4, self.unshuffle))
+        x = F.pixel_unshuffle((views - 0.5) * 4, self.unshuffle)
+        # The layout that a CPU's narrow convolutions are fast in; what follows keeps it.
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
         x = F.gelu(self.stem_norm(x))
         kept: list[Tensor] = []
         for index, stage in enumerate(self.stages, start=1):
@@ -73,6 +82,31 @@ class CompactEncoder(nn.Module):
                     kept.append(pixels.amax(-1))
         out: Tensor = self.project(self.norm(torch.cat(kept, dim=-1)))
         return out
+
+
+STATISTICS = ("encoder.norm.", "encoder.project.weight")
+"""How the names of a router's tensors begin whose last axis counts a compact encoder's statistics, stage by stage."""
+
+
+def with_more_statistics(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A trained router's tensors for one whose compact encoder has further stages behind those that it has.
+
+    What looks at a new stage's statistics has weight zero, so that the feature stays what it was.
+
+    Args:
+        tensors: the smaller router's, whose encoder keeps the statistics of every stage.
+        own: the larger one's, as they came from its constructor.
+
+    Returns:
+        ``tensors``, of which those in ``STATISTICS`` are as long as the larger router's.
+    """
+    grown = dict(tensors)
+    for name, given in tensors.items():
+        if name.startswith(STATISTICS) and name in own and given.dim():
+            rest = own[name][..., given.shape[-1] :].to(given)
+            if rest.shape[:-1] == given.shape[:-1]:
+                grown[name] = torch.cat([given, torch.zeros_like(rest) if rest.dim() > 1 else rest], dim=-1)
+    return grown
 
 
 class ClipEncoder(nn.Module):

@@ -120,6 +120,8 @@ class RouterObjective:
 
     With a ``predecessor``, the router that a network was trained under, the prior stays near that one's, so that the
     network still understands it: ``keeps_prior`` times the squared distance, as a share of those priors' variance.
+    Where the predecessor mistook what is plainly there for something else, its prior is a mistake as well, and nothing
+    to stay near.
 
     Where next to nothing is wrong, the label is no degradation in particular, or leans to ``untouched_as``.
     """
@@ -163,11 +165,14 @@ class RouterObjective:
         assert self.predecessor is not None
         with torch.no_grad(), arithmetic.autocast():
             if self.features is not None and _same_eyes(self.predecessor, self.features.router):
-                familiar = self.predecessor.decide(seen)[0].float()
+                familiar, logits = self.predecessor.decide(seen)
             else:
-                familiar = self.predecessor(to_unit(batch.views))[0].float()
-        variance = (familiar - familiar.mean(0)).square().mean()
-        strayed: Tensor = (prior - familiar).square().mean() / variance.clamp(min=1e-6)
+                familiar, logits = self.predecessor(to_unit(batch.views))
+            familiar, named = familiar.float(), logits.argmax(-1)
+            plain = (batch.strength < 0) | (batch.strength >= CERTAIN_STRENGTH)
+            mistaken = plain & (named != batch.label) & (named != batch.second)
+            variance = (familiar - familiar.mean(0)).square().mean()
+        strayed: Tensor = ((prior - familiar).square().mean(-1) * ~mistaken).mean() / variance.clamp(min=1e-6)
         return strayed
 
 

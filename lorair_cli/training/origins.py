@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lorair_cli.errors import TrainingError
-from lorair_cli.model.config import ClipEncoderConfig, NetworkConfig, RouterConfig
+from lorair_cli.model.config import ClipEncoderConfig, CompactEncoderConfig, EncoderConfig, NetworkConfig, RouterConfig
+from lorair_cli.model.encoders import with_more_statistics
 from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.model.network import RestorationNetwork
 from lorair_cli.model.router import ROUTER_HEAD, Router
@@ -58,7 +59,10 @@ class Origins:
                 router.encoder.requires_grad_(False)
             given: set[str] = set()
             if self.start is not None:
-                given = self._overlay(router, self._of_this_setting(self.start, self.start.router), reporter, stage)
+                tensors = self._of_this_setting(self.start, self.start.router)
+                if _keeps_every_statistic(config.encoder) and _keeps_every_statistic(self.start.info.router.encoder):
+                    tensors = with_more_statistics(tensors, router.state_dict())
+                given = self._overlay(router, tensors, reporter, stage)
             if recipe.router.trains == "head":
                 self._keep_all_but_the_head(router, given)
             return router
@@ -176,6 +180,11 @@ class Origins:
             f"{stage} needs {what}: {self.folder.path} holds no {self.folder.result(missing).name}",
             f"run --stage {missing} first, or all of them",
         )
+
+
+def _keeps_every_statistic(config: EncoderConfig) -> bool:
+    """Whether an encoder's feature is made of statistics in the order of its stages, where more can follow."""
+    return isinstance(config, CompactEncoderConfig) and config.statistics == "every"
 
 
 def _plain(config: NetworkConfig) -> NetworkConfig:

@@ -285,7 +285,8 @@ def test_a_frozen_encoder_stays_and_the_layers_behind_it_learn(accelerator):
 def test_a_router_trained_further_keeps_the_prior_that_the_network_knows(accelerator):
     samples, before = batch(photos=6), router().eval()
     with torch.no_grad():
-        familiar = before(to_unit(samples.views))[0]
+        familiar, logits = before(to_unit(samples.views))
+    samples = samples._replace(second=logits.argmax(-1))  # the old router is not mistaken, and the labels are others
 
     def strayed(keeps_prior: float) -> float:
         trainee = RouterTrainee(copy.deepcopy(before))  # in evaluation mode: the batch's own statistics stay out of it
@@ -307,12 +308,32 @@ def test_the_distance_of_the_prior_is_a_share_of_its_variance(accelerator):
     trainee, samples = RouterTrainee(copy.deepcopy(before)).eval(), batch(photos=4)
     with torch.no_grad():
         trainee.router.mlp[2].bias += 0.05
-        familiar, prior = before(to_unit(samples.views))[0], trainee(to_unit(samples.views))[2]
+        (familiar, logits), prior = before(to_unit(samples.views)), trainee(to_unit(samples.views))[2]
+    samples = samples._replace(label=logits.argmax(-1))
     plain = RouterObjective(trainee).backward(samples, accelerator)
     loss = RouterObjective(trainee, True, before, 2.0).backward(samples, accelerator)
     expected = 2 * (prior - familiar).square().mean() / familiar.var(0, correction=0).mean()
     torch.testing.assert_close(loss - plain, expected, rtol=1e-3, atol=1e-4)
     assert all(p.grad is None for p in before.parameters())
+
+
+def test_a_prior_that_was_mistaken_is_not_kept(accelerator):
+    before = router().eval()
+    trainee, samples = RouterTrainee(copy.deepcopy(before)).eval(), batch(photos=3)
+    with torch.no_grad():
+        trainee.router.mlp[2].bias += 0.05
+        (familiar, logits), prior = before(to_unit(samples.views)), trainee(to_unit(samples.views))[2]
+    named = logits.argmax(-1)
+    # Right; wrong, where much is there; wrong, where next to nothing is.
+    samples = samples._replace(label=(named + torch.tensor([0, 1, 1])) % N, strength=torch.tensor([0.5, 0.5, 0.1]))
+    strayed = (prior - familiar).square().mean(-1) / familiar.var(0, correction=0).mean()
+
+    def share(samples):
+        plain = RouterObjective(trainee).backward(samples, accelerator)
+        return float(RouterObjective(trainee, True, before, 1.0).backward(samples, accelerator) - plain)
+
+    assert share(samples) == pytest.approx(float(strayed[0] + strayed[2]) / 3, rel=1e-3, abs=1e-4)
+    assert share(samples._replace(second=named)) == pytest.approx(float(strayed.mean()), rel=1e-3, abs=1e-4)
 
 
 def test_a_frozen_encoder_looks_at_a_photo_once_for_both_routers(accelerator):
@@ -321,7 +342,8 @@ def test_a_frozen_encoder_looks_at_a_photo_once_for_both_routers(accelerator):
     before = copy.deepcopy(frozen)
     with torch.no_grad():
         frozen.mlp[2].bias += 0.05
-        familiar, prior = before(to_unit(samples.views))[0], frozen(to_unit(samples.views))[0]
+        (familiar, logits), prior = before(to_unit(samples.views)), frozen(to_unit(samples.views))[0]
+    samples = samples._replace(label=logits.argmax(-1))
     plain = RouterObjective(RouterTrainee(frozen), learns_strength=False).backward(samples, accelerator)
     before.encoder.register_forward_hook(lambda module, inputs, output: pytest.fail("looked again"))
     loss = RouterObjective(RouterTrainee(frozen), False, before, 2.0).backward(samples, accelerator)

@@ -138,6 +138,31 @@ def test_the_head_alone_is_trained_on_the_starts_prior_for_other_degradations_to
         assert taken(router, start.router) >= {k for k in start.router if not k.startswith("head.")}
 
 
+def test_an_encoder_with_more_stages_and_blocks_starts_as_the_one_it_comes_from(origins, listen, recipe):
+    small = replace(recipe.encoder, widths=(4, 8), blocks=(1, 1), statistics="every")
+    start = landed(replace(recipe, encoder=small))
+    larger = replace(small, widths=(4, 8, 12), blocks=(2, 3, 1))
+    router = origins(start, replace(recipe, encoder=larger)).router("router", listen()).eval()
+    views = torch.rand(2, 3, 3, small.view, small.view)
+    with torch.no_grad():
+        for one, other in zip(router(views), start.build_router()(views), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    router.train()(views)[1].square().mean().backward()
+    names = ("project.weight", "stages.1.4.project.weight")
+    added = [p for name, p in router.encoder.named_parameters() if name in names]
+    assert len(added) == 2 and all(float(p.grad.abs().max()) > 0 for p in added), "what is new learns"
+
+
+def test_the_statistics_of_the_last_stage_alone_are_not_those_of_another_stage(origins, listen, recipe):
+    small = replace(recipe.encoder, widths=(4, 8), blocks=(1, 1), statistics="last")
+    start = landed(replace(recipe, encoder=small))
+    larger = replace(recipe, encoder=replace(small, widths=(4, 8, 12), blocks=(1, 1, 1)))
+    router = origins(start, larger).router("router", listen())
+    assert "encoder.stages.1.1.weight" in taken(router, start.router)
+    given = start.router["encoder.project.weight"]
+    assert not torch.equal(router.encoder.project.weight[:, : given.shape[1]], given)
+
+
 def test_a_head_without_the_rest_of_a_router_is_refused(origins, listen, recipe):
     head = replace(recipe, router=replace(recipe.router, trains="head"))
     with pytest.raises(TrainingError, match="its head alone cannot be trained"):
