@@ -14,8 +14,9 @@ from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
 
-MAX_GRID = 3
-"""Native views form a grid of at most 3x3 windows: enough to meet every part of a photo, whatever its size."""
+REACH = 768
+"""Native windows side by side look at up to so many pixels each way, where three of them do not look at more: the whole
+of a small photo, for a drop is in one place only, and of a large one more than enough to know its haze or its noise."""
 
 
 def resize_views(rgb: Pixels, view: int) -> Pixels:
@@ -38,7 +39,7 @@ def resize_views(rgb: Pixels, view: int) -> Pixels:
 def native_views(rgb: Pixels, view: int, limit: int | None = None, rng: np.random.Generator | None = None) -> Pixels:
     """The paper's views: the photo at ``view``, and windows of it at its own resolution.
 
-    Windows lie on an even grid that reaches every border, at most ``MAX_GRID`` x ``MAX_GRID``. A photo smaller than a
+    Windows lie on an even grid that reaches every border, without gaps up to ``REACH`` pixels. A photo smaller than a
     window is mirrored up to its size, so that its pixels keep their scale.
 
     Args:
@@ -62,9 +63,14 @@ def native_views(rgb: Pixels, view: int, limit: int | None = None, rng: np.rando
     return np.stack([whole, *(rgb[y : y + view, x : x + view] for y, x in corners)])
 
 
+def most_windows(view: int) -> int:
+    """How many windows of ``view`` pixels lie side by side at most."""
+    return max(3, REACH // view)
+
+
 def _even(length: int, view: int) -> list[int]:
-    """Starts of 1 to ``MAX_GRID`` windows spread evenly over ``length``."""
-    count = min(MAX_GRID, math.ceil(length / view))
+    """Starts of 1 to ``most_windows(view)`` windows spread evenly over ``length``."""
+    count = min(most_windows(view), math.ceil(length / view))
     return (
         [round(i * (length - view) / max(count - 1, 1)) for i in range(count)] if count > 1 else [(length - view) // 2]
     )

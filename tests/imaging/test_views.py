@@ -5,9 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lorair_cli.imaging.views import MAX_GRID, native_views, resize_views
+from lorair_cli.imaging.views import REACH, native_views, resize_views
 
 sizes = st.integers(1, 70)
+
+
+@pytest.fixture(autouse=True)
+def a_short_reach(monkeypatch):
+    """Three windows of 16 pixels, so that small pictures are large ones."""
+    monkeypatch.setattr("lorair_cli.imaging.views.REACH", 48)
 
 
 def coordinates(h, w):
@@ -23,7 +29,7 @@ def test_any_size_gives_square_views(h, w):
     assert resize_views(photo, 16).shape == (5, 16, 16, 3)
     views = native_views(photo, 16)
     assert views.shape[1:] == (16, 16, 3) and views.dtype == np.uint8
-    expected = min(MAX_GRID, max(1, -(-h // 16))) * min(MAX_GRID, max(1, -(-w // 16)))
+    expected = min(3, max(1, -(-h // 16))) * min(3, max(1, -(-w // 16)))
     assert len(views) == 1 + expected
 
 
@@ -40,13 +46,19 @@ def test_native_windows_are_the_photos_own_pixels_and_reach_every_border(h, w):
     # One window per direction lies in the middle; from two on, the first and the last touch the borders.
     for border, across in zip(borders, (h, h, w, w), strict=True):
         assert border.any() == (across > 16) or across == 16
-    if h <= 16 * MAX_GRID and w <= 16 * MAX_GRID:
+    if h <= 48 and w <= 48:
         assert seen.all()
 
 
 def test_native_windows_are_spread_evenly():
     corners = [tuple(v[0, 0, :2]) for v in native_views(coordinates(100, 60), 20)[1:]]
     assert corners == [(y, x) for y in (0, 40, 80) for x in (0, 20, 40)]
+
+
+@pytest.mark.parametrize(("view", "side_by_side"), [(128, 6), (96, 8), (336, 3), (600, 3)])
+def test_small_windows_are_more(monkeypatch, view, side_by_side):
+    monkeypatch.setattr("lorair_cli.imaging.views.REACH", REACH)
+    assert len(native_views(np.zeros((9 * view, 2 * view, 3), np.uint8), view)) == 1 + 2 * side_by_side
 
 
 @pytest.mark.parametrize("h, w", [(1, 1), (3, 40), (40, 3), (15, 16)])
