@@ -59,6 +59,9 @@ class Sampling:
     veils: dict[str, float] = field(default_factory=dict)
     """Probability of a veil over rain or snow made on the fly; that of the synthesis where not given. Rain100L and
     Snow100K have none, Outdoor-Rain has one in every picture."""
+    mists: dict[str, float] = field(default_factory=dict)
+    """Probability that such a veil is mist, thick before what is far away; that of the synthesis where not given.
+    Outdoor-Rain always has it."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn: ``ValueError`` names the field."""
@@ -84,11 +87,12 @@ class Sampling:
                 raise ValueError(f"strengths.{name} is not a known degradation")
             if not _is_range(strengths):
                 raise ValueError(f"strengths.{name} is {strengths!r}, expected [least, greatest] between 0 and 1")
-        for name, veiled in self.veils.items():
-            if name not in SYNTHESES or not SYNTHESES[name].veils:
-                raise ValueError(f"veils.{name} is not rain or snow")
-            if not _is_number(veiled) or not 0 <= veiled <= 1:
-                raise ValueError(f"veils.{name} is {veiled!r}, expected a probability")
+        for table, share, asked in (("veils", "veiled", self.veils), ("mists", "misty", self.mists)):
+            for name, often in asked.items():
+                if name not in SYNTHESES or share not in SYNTHESES[name].shares:
+                    raise ValueError(f"{table}.{name}: {name} is never {share}")
+                if not _is_number(often) or not 0 <= often <= 1:
+                    raise ValueError(f"{table}.{name} is {often!r}, expected a probability")
 
     def strength(self, degradation: str, rng: np.random.Generator) -> float:
         """One in [0, 1] of those that ``degradation`` is drawn with."""
@@ -184,7 +188,7 @@ class SyntheticPairs(Dataset[Sample]):
             second_strength = strengths[names[second]] = s.strength(names[second], rng)
         image = to_float(gt)
         for name in in_order(strengths):
-            image = degrade(image, name, rng, strengths[name], s.veils.get(name))
+            image = degrade(image, name, rng, strengths[name], s.veils.get(name), s.mists.get(name))
         sample = as_sample(quantised(image), gt, label, strength, s, self.view_mode, self.view, rng)
         if second is None:
             return sample

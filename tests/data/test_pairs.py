@@ -108,7 +108,7 @@ def test_the_composite_share_gets_a_second_degradation_by_the_ratios(clean, quic
 def test_two_degradations_happen_in_the_order_of_a_photos_life(clean, monkeypatch):
     applied = []
 
-    def remembered(photo, name, rng, strength, veiled):
+    def remembered(photo, name, rng, strength, veiled, misty):
         applied.append((name, strength))
         return photo
 
@@ -244,6 +244,8 @@ def test_a_broken_photo_is_named(tmp_path):
         ({"veils": {"fog": 0.5}}, "fog"),
         ({"veils": {"snow": 1.5}}, "snow"),
         ({"veils": {"snow": True}}, "snow"),
+        ({"mists": {"snow": 0.5}}, "snow is never misty"),
+        ({"mists": {"rain": -0.5}}, "expected a probability"),
     ],
 )
 def test_a_sampling_that_cannot_be_is_refused_by_name(wrong, named):

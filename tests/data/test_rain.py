@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lorair_cli.data.synthesis import rain as module
 from lorair_cli.data.synthesis.rain import RainParameters, StreakLayer, apply, draw
 
 GREY = np.full((128, 160, 3), 0.3, np.float32)
@@ -77,3 +78,27 @@ def test_the_heaviest_rain_covers_a_dark_photo_as_rain100h_does():
     assert 10 < len(added) < 35
     assert 0.2 < np.mean(added) < 0.4
     assert 0.75 < np.mean(np.array(added) > 0.05) < 0.98
+
+
+def test_a_deep_veil_hides_what_is_far_and_a_patchy_one_does_not(monkeypatch):
+    depth = np.repeat(np.linspace(0.02, 1, 96, dtype=np.float32)[:, None], 64, axis=1)
+    monkeypatch.setattr(module, "plausible_depth", lambda photo, rng: depth)
+    clean = np.zeros((96, 64, 3), np.float32)
+    opacities = {}
+    for deep in (True, False):
+        parameters = rain(layers=(), veil=0.5, airlight=1.0, deep=deep)
+        opacities[deep] = apply(clean, parameters, np.random.default_rng(0))[..., 0]
+        assert opacities[deep].mean() == pytest.approx(0.5, abs=0.08)
+    rows = opacities[True].mean(1)
+    assert np.all(np.diff(rows) > 0) and rows[0] < 0.05 and rows[-1] > 0.7
+    transmission = -np.log(1 - rows)
+    assert np.allclose(transmission / depth[:, 0], transmission[-1], rtol=1e-3), "exp(-beta d)"
+    assert not np.all(np.diff(opacities[False].mean(1)) > 0)
+
+
+@pytest.mark.parametrize("misty", [0, 0.5, 1])
+def test_veils_are_mist_as_often_as_asked(misty):
+    drawn = [draw(np.random.default_rng(seed), 0.6, 0.5, misty) for seed in range(200)]
+    veils = [parameters.deep for parameters in drawn if parameters.veil]
+    assert 70 < len(veils) < 130 and abs(np.mean(veils) - misty) < 0.15
+    assert not any(parameters.deep for parameters in drawn if not parameters.veil)

@@ -75,6 +75,15 @@ def test_a_veil_is_there_or_not_as_asked(name):
         assert clear.min() == 0 and veiled.min() > 0
 
 
+def test_rain_is_misty_or_not_as_asked():
+    night = np.zeros((64, 64, 3), np.float32)
+    for seed in range(3):
+        patchy, misty = (degrade(night, "rain", np.random.default_rng(seed), 1.0, 1.0, p) for p in (0.0, 1.0))
+        assert not np.array_equal(patchy, misty)
+    with pytest.raises(UsageError, match="snow is never misty"):
+        degrade(night, "snow", np.random.default_rng(0), 0.5, None, 1.0)
+
+
 @pytest.mark.parametrize(("name", "veiled"), [("haze", 0.5), ("rain", -0.1), ("snow", 1.1), ("rain", float("nan"))])
 def test_a_veil_that_cannot_be_is_refused(name, veiled):
     with pytest.raises(UsageError, match="veil"):

@@ -167,15 +167,17 @@ def test_fields_can_be_set(recipe_file, recipe):
         "pretrain.sampling.ratios.low-light=2",
         "finetune.sampling.strengths.rain=[0.1, 0.6]",
         "finetune.sampling.veils.rain=0",
+        "finetune.sampling.mists.rain=1",
     ]
     changes += ["encoder.features=32", "network.prior_channels=16"]  # neither fits without the other
     changed = load_recipe("compact", recipe_file, changes)
     assert changed.finetune.steps == 9 and changed.precision == "bf16" and changed.router.betas == (0.5, 0.6)
     assert changed.pretrain.sampling.ratios == {"low-light": 2} and changed.network.prior_channels == 16
-    assert changed.finetune.sampling.strengths == {"rain": [0.1, 0.6]} and changed.finetune.sampling.veils == {
-        "rain": 0
-    }
-    assert len(differences(recipe, changed)) == 8
+    sampling = changed.finetune.sampling
+    assert (
+        sampling.strengths == {"rain": [0.1, 0.6]} and sampling.veils == {"rain": 0} and sampling.mists == {"rain": 1}
+    )
+    assert len(differences(recipe, changed)) == 9
 
 
 @pytest.mark.parametrize(

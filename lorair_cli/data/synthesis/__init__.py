@@ -24,12 +24,13 @@ class Synthesis:
     """One degradation: how its parameters are drawn, and how they are applied."""
 
     draw: Callable[..., Any]
-    """``(rng, strength in [0, 1]) -> parameters`` (a frozen dataclass of the degradation's module); with veils also the
-    probability ``veiled``."""
+    """``(rng, strength in [0, 1]) -> parameters`` (a frozen dataclass of the degradation's module); also the
+    probabilities in ``shares``, by name."""
     apply: Callable[[Photo, Any, np.random.Generator], Photo]
     """``(clean, parameters, rng) -> degraded`` of the same shape, in [0, 1]."""
-    veils: bool = False
-    """Whether it may come with a veil."""
+    shares: tuple[str, ...] = ()
+    """What may be asked for more or less often than ``ranges.py`` has it: ``veiled``, a veil; ``misty``, that a veil is
+    mist."""
 
 
 SYNTHESES: dict[str, Synthesis] = {
@@ -39,9 +40,9 @@ SYNTHESES: dict[str, Synthesis] = {
     "low-light": Synthesis(low_light.draw, low_light.apply),
     "noise": Synthesis(noise.draw, noise.apply),
     "raindrop": Synthesis(raindrop.draw, raindrop.apply),
-    "rain": Synthesis(rain.draw, rain.apply, veils=True),
+    "rain": Synthesis(rain.draw, rain.apply, ("veiled", "misty")),
     "shadow": Synthesis(shadow.draw, shadow.apply),
-    "snow": Synthesis(snow.draw, snow.apply, veils=True),
+    "snow": Synthesis(snow.draw, snow.apply, ("veiled",)),
     "inpainting": Synthesis(inpainting.draw, inpainting.apply),
 }
 
@@ -62,6 +63,7 @@ def degrade(
     rng: np.random.Generator,
     strength: float | None = None,
     veiled: float | None = None,
+    misty: float | None = None,
 ) -> Photo:
     """``clean`` with one degradation.
 
@@ -71,12 +73,13 @@ def degrade(
         rng: the only source of randomness.
         strength: 0 (barely visible) to 1 (the worst of the benchmarks); drawn evenly when None.
         veiled: probability of a veil in [0, 1], for rain and snow; that of ``ranges.py`` when None.
+        misty: probability in [0, 1] that a veil over rain is mist; that of ``ranges.py`` when None.
 
     Returns:
         The degraded photo, same shape, float32 in [0, 1], not rounded to 8 bits.
 
     Raises:
-        UsageError: the degradation is unknown, a number is outside [0, 1], or there is no veil to speak of.
+        UsageError: the degradation is unknown, a number is outside [0, 1], or there is no veil or mist to speak of.
     """
     if degradation not in SYNTHESES:
         raise UsageError(f"no synthesis for {degradation!r}", f"choose from {', '.join(SYNTHESES)}")
@@ -85,10 +88,10 @@ def degrade(
     if not 0 <= strength <= 1:
         raise UsageError(f"strength {strength} is outside 0 to 1")
     synthesis = SYNTHESES[degradation]
-    if veiled is None:
-        return synthesis.apply(clean, synthesis.draw(rng, strength), rng)
-    if not synthesis.veils:
-        raise UsageError(f"{degradation} comes without a veil")
-    if not 0 <= veiled <= 1:
-        raise UsageError(f"veiled {veiled} is outside 0 to 1")
-    return synthesis.apply(clean, synthesis.draw(rng, strength, veiled), rng)
+    shares = {name: share for name, share in (("veiled", veiled), ("misty", misty)) if share is not None}
+    for name, share in shares.items():
+        if name not in synthesis.shares:
+            raise UsageError(f"{degradation} is never {name}")
+        if not 0 <= share <= 1:
+            raise UsageError(f"{name} {share} is outside 0 to 1")
+    return synthesis.apply(clean, synthesis.draw(rng, strength, **shares), rng)

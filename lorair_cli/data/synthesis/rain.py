@@ -13,7 +13,8 @@ from typing import cast
 import cv2
 import numpy as np
 
-from lorair_cli.data.synthesis.fields import Field, smooth_field
+from lorair_cli.data.synthesis.fields import Field, plausible_depth, smooth_field
+from lorair_cli.data.synthesis.haze import thin_out
 from lorair_cli.data.synthesis.light import Photo
 from lorair_cli.data.synthesis.ranges import RAIN, REFERENCE_SIDE
 
@@ -51,10 +52,17 @@ class RainParameters:
     """Mean opacity of the veil in [0, 1]."""
     airlight: float
     """Brightness of the veil, display value in [0, 1]."""
+    deep: bool = False
+    """The veil is thicker before what is far away, as haze is; else it hangs in patches."""
 
 
-def draw(rng: np.random.Generator, strength: float, veiled: float = RAIN.veiled) -> RainParameters:
-    """Parameters of a rain of the given strength in [0, 1], which has a veil with the probability ``veiled``."""
+def draw(
+    rng: np.random.Generator, strength: float, veiled: float = RAIN.veiled, misty: float = RAIN.misty
+) -> RainParameters:
+    """Parameters of a rain of the given strength in [0, 1].
+
+    It has a veil with the probability ``veiled``, and that is mist with the probability ``misty``.
+    """
     count = round(RAIN.layers.draw(rng, strength))
     tilt, spread = RAIN.tilt.draw(rng), RAIN.spread.draw(rng, strength)
     dense = bool(rng.uniform() < RAIN.dense)
@@ -73,12 +81,10 @@ def draw(rng: np.random.Generator, strength: float, veiled: float = RAIN.veiled)
         for share, length in zip(shares, lengths, strict=True)
     )
     has_veil = bool(rng.uniform() < veiled)
-    return RainParameters(
-        layers=layers,
-        screened=bool(rng.uniform() < RAIN.screened),
-        veil=RAIN.veil.draw(rng, strength) if has_veil else 0.0,
-        airlight=RAIN.airlight.draw(rng),
-    )
+    screened = bool(rng.uniform() < RAIN.screened)
+    deep = has_veil and bool(rng.uniform() < misty)
+    opacity, airlight = (RAIN.mist, RAIN.mist_airlight) if deep else (RAIN.veil, RAIN.airlight)
+    return RainParameters(layers, screened, opacity.draw(rng, strength) if has_veil else 0.0, airlight.draw(rng), deep)
 
 
 def apply(clean: Photo, parameters: RainParameters, rng: np.random.Generator) -> Photo:
@@ -90,11 +96,20 @@ def apply(clean: Photo, parameters: RainParameters, rng: np.random.Generator) ->
     light = np.clip(streaks, 0, 1)[..., None]
     rainy = clean + light * (1 - clean) if parameters.screened else np.minimum(clean + light, 1)
     if parameters.veil:
-        # Half to one and a half times the mean: the veil is never even.
-        unevenness = smooth_field(shape, rng, 0.7 * min(shape)) + np.float32(0.5)
-        opacity = np.clip(parameters.veil * unevenness, 0, 0.95)[..., None]
+        opacity = _opacity(clean, parameters, rng)[..., None]
         rainy += opacity * (np.float32(parameters.airlight) - rainy)
     return np.clip(rainy, 0, 1)
+
+
+def _opacity(clean: Photo, parameters: RainParameters, rng: np.random.Generator) -> Field:
+    """``1 - T`` of the veil, ``(h, w)`` in [0, 0.95], ``parameters.veil`` in the mean."""
+    if parameters.deep:
+        opacity = 1 - thin_out(plausible_depth(clean, rng), 1 - parameters.veil)
+    else:
+        shape = clean.shape[:2]
+        # Half to one and a half times the mean: the veil is never even.
+        opacity = np.float32(parameters.veil) * (smooth_field(shape, rng, 0.7 * min(shape)) + np.float32(0.5))
+    return cast(Field, np.clip(opacity, 0, 0.95))
 
 
 def _layer(shape: tuple[int, int], layer: StreakLayer, rng: np.random.Generator) -> Field:

@@ -235,9 +235,15 @@ class RainRanges:
     veiled: float = 0.35
     """Probability of a veil."""
     veil: Span = Span(0.02, 0.55, jitter=0.2)
-    """Opacity of the veil, ``1 - T``."""
+    """Mean opacity of a veil that hangs in patches, ``1 - T``."""
     airlight: Range = Range(0.45, 0.9)
-    """Brightness of the veil, display value."""
+    """Brightness of such a veil, display value."""
+    misty: float = 0.1
+    """Probability that a veil is mist, which thickens with the depth of the scene; always in Outdoor-Rain."""
+    mist: Span = Span(0.05, 0.8, jitter=0.15)
+    """Mean opacity of mist; 0.67 in the one pair of Outdoor-Rain at hand, by a fit of ``I = T J + (1 - T) A``."""
+    mist_airlight: Range = Range(0.3, 0.9)
+    """Brightness of mist, display value; 0.35 in that pair."""
 
 
 RAIN = RainRanges()
