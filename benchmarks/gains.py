@@ -28,7 +28,7 @@ from independent_recipe import degrade as degrade_independently
 from lorair_cli.data.synthesis import degrade, jpeg, noise
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
-from lorair_cli.restoration.choices import Choices
+from lorair_cli.restoration.choices import Choices, parse_passes
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.settings import DEFAULT_SETTING, TEN_DEGRADATIONS
 from lorair_cli.weights.checkpoint import Checkpoint
@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="only recipes of these degradations")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--pooling-window", type=int)
+    parser.add_argument("--passes", default="1", help="as for lorair restore, whose default is auto")
     parser.add_argument("--by-hand", action="store_true", help="also with the right expert named")
     parser.add_argument("--stage-1", action="store_true", help="also without experts")
     args = parser.parse_args()
@@ -96,6 +97,7 @@ def main() -> None:
         plain = Restorer(without_experts(checkpoint), precision=args.precision, pooling_window=args.pooling_window)
     photos = [p for folder in args.photos for p in sorted(folder.glob("*.png"))[: args.limit]]
     clean = [read(p) for p in photos]
+    way = Choices(passes=parse_passes(args.passes))
     print(f"{len(clean)} photos, {restorer.precision}, top-k {restorer.top_k}\n")
     extra = " gain, expert named |" if args.by_hand else ""
     extra += " stage 1 alone | stage 2 adds |" if args.stage_1 else ""
@@ -110,7 +112,7 @@ def main() -> None:
         before, after, named, alone, by_hand = [], [], [], [], []
         for path, gt in zip(photos, clean, strict=True):
             lq = from_float(recipe(to_float(gt), zlib.crc32(f"{path.name} {name}".encode())), np.uint8)
-            result = restorer.restore(Photo(lq))
+            result = restorer.restore(Photo(lq), choices=way)
             before.append(psnr(lq, gt))
             after.append(psnr(result.photo.rgb, gt))
             if args.by_hand and degradation != UNTOUCHED:

@@ -108,15 +108,14 @@ def restore(
         ),
     ] = None,
     passes: Annotated[
-        int,
+        str,
         typer.Option(
             "--passes",
-            min=1,
-            max=8,
-            help="Restore this often; the router looks anew each time.",
+            metavar="N|auto",
+            help="Restore this often; the router looks anew each time. auto goes on while it finds something new.",
             rich_help_panel=HAND,
         ),
-    ] = 1,
+    ] = "auto",
     compare: Annotated[
         bool,
         typer.Option("--compare", help="Also write NAME_compare, before and after side by side.", rich_help_panel=LOOK),
@@ -166,7 +165,7 @@ def restore(
         lorair restore holiday/ -o restored/ --only-if 0.6 --json
     """
     from lorair_cli.imaging.encode import SUBSAMPLING, WriteOptions
-    from lorair_cli.restoration.choices import Choices, parse_experts
+    from lorair_cli.restoration.choices import Choices, parse_experts, parse_passes
     from lorair_cli.restoration.inputs import find_photos
     from lorair_cli.restoration.plan import Existing, plan_jobs
 
@@ -174,7 +173,7 @@ def restore(
         raise UsageError("--overwrite and --skip-existing exclude each other")
     if subsampling is not None and subsampling not in SUBSAMPLING:
         raise UsageError(f"there is no subsampling {subsampling!r}", f"choose from {', '.join(SUBSAMPLING)}")
-    choices = Choices(None if expert is None else parse_experts(expert), strength, only_if, passes)
+    choices = Choices(None if expert is None else parse_experts(expert), strength, only_if, parse_passes(passes))
     folder = Path(output) if output is not None and Path(output).is_dir() else None
     found = find_photos(options.all_photos(photos, from_file), recursive=recursive, leave_out=folder)
     existing: Existing = "replace" if overwrite else "skip" if skip_existing else "refuse"

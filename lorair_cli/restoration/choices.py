@@ -27,16 +27,17 @@ class Choices:
     """0 to 1: how far to go from the photo as it came (0) to the restored one (1), in straight lines."""
     only_if: float | None = None
     """0 to 1: leave a photo alone in which no degradation is at least this probable; None restores every photo."""
-    passes: int = 1
+    passes: int | None = 1
     """How often to restore, at most; before each pass the router looks again, at the result of the one before. With
-    ``only_if``, passes end as soon as nothing is left that is so probable."""
+    ``only_if``, passes end as soon as nothing is left that is so probable. None: as often as ``further.py`` says, which
+    is once where experts are named."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise UsageError(f"strength {self.strength} is outside 0 to 1")
         if self.only_if is not None and not 0 <= self.only_if <= 1:
             raise UsageError(f"probability {self.only_if} is outside 0 to 1")
-        if not 1 <= self.passes <= MOST_PASSES:
+        if self.passes is not None and not 1 <= self.passes <= MOST_PASSES:
             raise UsageError(f"{self.passes} passes are outside 1 to {MOST_PASSES}")
         if self.experts is not None:
             _check_weights(self.experts)
@@ -53,6 +54,16 @@ def _check_weights(experts: Mapping[str, float]) -> None:
         raise UsageError(
             f"expert weights add up to {total:.3g}, more than 1", "the network was trained with a sum of 1"
         )
+
+
+def parse_passes(text: str) -> int | None:
+    """``auto`` as None, or a number. Raises ``UsageError``."""
+    if text == "auto":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no number of passes", f"use auto, or 1 to {MOST_PASSES}") from None
 
 
 def parse_experts(text: str) -> dict[str, float]:

@@ -20,6 +20,7 @@ from lorair_cli.model.network import RestorationNetwork, fold
 from lorair_cli.model.routing import Routing, convinced, mixture_weights
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.device import Precision, choose_device, choose_precision
+from lorair_cli.restoration.further import MOST_BY_ITSELF, finds_more
 from lorair_cli.restoration.memory import choose_tile, free_memory, is_out_of_memory, release
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
 from lorair_cli.settings import DEFAULT_SETTING
@@ -195,13 +196,16 @@ class Restorer:
         passes: list[Diagnosis] = []
         notes: list[str] = []
         current, tiles, first = photo, 0, None
-        for _ in range(choices.passes):
+        by_itself = choices.passes is None and by_hand is None
+        for _ in range(MOST_BY_ITSELF if by_itself else choices.passes or 1):
             routing = self._route_for_restoring(current)
             if by_hand is not None:
                 routing = replace(routing, mixture=by_hand)
                 routing = replace(routing, prior=convinced(routing.prior, self._router.head, routing.selected))
             diagnosis = self._diagnosis(routing)
             first = first or diagnosis
+            if by_itself and passes and not finds_more(diagnosis, passes):
+                break
             if choices.only_if is not None and diagnosis.confidence < choices.only_if:
                 break
             rgb, used = self._restore_in_spite_of_faults(current.rgb, routing, progress, notes)

@@ -93,7 +93,8 @@ def test_passes_end_when_nothing_is_left(checkpoint, photo):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--strength", "1.5"), ("--only-if", "2"), ("--passes", "0"), ("--quality", "0")]
+    "arguments",
+    [("--strength", "1.5"), ("--only-if", "2"), ("--passes", "0"), ("--passes", "many"), ("--quality", "0")],
 )
 def test_values_out_of_range_are_usage_errors(lorair, photo, tmp_path, arguments):
     assert lorair("restore", photo, "-o", tmp_path / "out.png", *arguments).code == 2

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorair_cli.errors import UsageError
-from lorair_cli.restoration.choices import Choices, parse_experts
+from lorair_cli.restoration.choices import Choices, parse_experts, parse_passes
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,13 @@ def test_what_names_no_experts(text):
 def test_values_out_of_range(values):
     with pytest.raises(UsageError):
         Choices(**values)
+
+
+def test_passes_are_a_number_or_the_programs_business():
+    assert parse_passes("auto") is None and parse_passes("3") == 3
+    for text in ("", "two", "1.5", "Auto"):
+        with pytest.raises(UsageError, match="no number of passes"):
+            parse_passes(text)
 
 
 @given(st.text(alphabet="abz-=,. 0159eEnaif", max_size=24))

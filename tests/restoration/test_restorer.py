@@ -11,6 +11,7 @@ from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import convinced, mixture_weights
 from lorair_cli.restoration import restorer as module
 from lorair_cli.restoration.choices import Choices
+from lorair_cli.restoration.further import MOST_BY_ITSELF
 from lorair_cli.restoration.memory import LARGEST_TILE
 from lorair_cli.restoration.restorer import Restorer
 
@@ -199,6 +200,25 @@ def test_a_photo_left_alone_is_the_photo(restorer):
     photo = Photo(CAT)
     result = restorer.restore(photo, choices=Choices(only_if=1.0))
     assert result.untouched and result.photo is photo and result.tiles == 0 and result.passes == ()
+
+
+def test_passes_go_on_by_themselves_while_the_router_finds_more(restorer, monkeypatch):
+    asked = []
+
+    def until(wanted):
+        asked.clear()
+        monkeypatch.setattr(
+            module, "finds_more", lambda diagnosis, passes: asked.append(len(passes)) or len(passes) < wanted
+        )
+        return restorer.restore(Photo(CAT), choices=Choices(passes=None))
+
+    for number in (1, 2, 3):
+        result, told = until(number), restorer.restore(Photo(CAT), choices=Choices(passes=number))
+        assert np.array_equal(result.photo.rgb, told.photo.rgb) and result.passes == told.passes
+    assert len(until(8).passes) == MOST_BY_ITSELF and asked == [1, 2]
+    name = restorer.info.degradations[1]
+    by_hand = restorer.restore(Photo(CAT), choices=Choices(experts={name: 1.0}, passes=None))
+    assert len(by_hand.passes) == 1, "who names experts has decided"
 
 
 def test_every_pass_looks_anew(restorer):
