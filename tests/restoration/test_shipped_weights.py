@@ -1,0 +1,36 @@
+"""What the weights in the package do with photos that neither training nor any test set of theirs has seen."""
+
+import numpy as np
+import pytest
+import skimage.data
+from skimage.metrics import peak_signal_noise_ratio
+
+from lorair_cli.imaging.photo import Photo
+from lorair_cli.restoration.choices import Choices
+from lorair_cli.restoration.restorer import Restorer
+
+ASTRONAUT = np.ascontiguousarray(skimage.data.astronaut()[:384, :384])
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return Restorer.from_pretrained(device="cpu", precision="float32")
+
+
+def eight_bits(values):
+    return (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
+
+
+def test_a_photo_that_is_dark_and_noisy_is_made_clean_and_then_bright(shipped):
+    dark = (ASTRONAUT / 255) * 0.3
+    lq = Photo(eight_bits(dark + np.random.default_rng(5).normal(0, 0.05, dark.shape)))
+    once, on = (shipped.restore(lq, choices=Choices(passes=passes)) for passes in (1, None))
+    assert [d.likeliest for d in on.passes] == ["noise", "low-light"]
+    before, one, more = (peak_signal_noise_ratio(ASTRONAUT, p.rgb) for p in (lq, once.photo, on.photo))
+    assert one < before + 3 and more > before + 6
+
+
+def test_one_pass_is_enough_where_one_thing_is_wrong_or_nothing(shipped):
+    noisy = eight_bits(ASTRONAUT / 255 + np.random.default_rng(5).normal(0, 0.1, ASTRONAUT.shape))
+    for pixels in (noisy, ASTRONAUT):
+        assert len(shipped.restore(Photo(pixels), choices=Choices(passes=None)).passes) == 1
