@@ -112,7 +112,8 @@ def restore(
         typer.Option(
             "--passes",
             metavar="N|auto",
-            help="Restore this often; the router looks anew each time. auto goes on while it finds something new.",
+            help="Restore this often; the router looks anew each time. auto checks each result: it tries the second "
+            "choice where nothing got better, and goes on while it finds something new.",
             rich_help_panel=HAND,
         ),
     ] = "auto",

@@ -29,8 +29,8 @@ class Choices:
     """0 to 1: leave a photo alone in which no degradation is at least this probable; None restores every photo."""
     passes: int | None = 1
     """How often to restore, at most; before each pass the router looks again, at the result of the one before. With
-    ``only_if``, passes end as soon as nothing is left that is so probable. None: as often as ``further.py`` says, which
-    is once where experts are named."""
+    ``only_if``, passes end as soon as nothing is left that is so probable. None: the program checks its own work and
+    goes on as ``checks.py`` says; once where experts are named."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,17 @@ from lorair_cli.imaging.tiles import TileBlender, plan_tiles
 from lorair_cli.imaging.views import native_views, resize_views
 from lorair_cli.model.network import RestorationNetwork, fold
 from lorair_cli.model.routing import Routing, convinced, mixture_weights
+from lorair_cli.restoration.checks import (
+    MOST_BY_ITSELF,
+    NOTHING,
+    can_check,
+    finds_more,
+    is_repaired,
+    second_choice,
+    was_imagined,
+)
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.device import Precision, choose_device, choose_precision
-from lorair_cli.restoration.further import MOST_BY_ITSELF, finds_more
 from lorair_cli.restoration.memory import choose_tile, free_memory, is_out_of_memory, release
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
 from lorair_cli.settings import DEFAULT_SETTING
@@ -191,32 +199,74 @@ class Restorer:
             UsageError: an expert was named that these weights do not have.
             ImageError: the network gave NaN or infinity, or memory ran out on the smallest tiles; nothing is returned.
         """
-        started = time.perf_counter()
-        by_hand = None if choices.experts is None else self._named_mixture(choices.experts)
+        started, work = time.perf_counter(), _Work(progress)
+        checks = can_check(self.info.degradations, self.info.network.experts)
+        if choices.passes is None and choices.experts is None and checks:
+            restored, first, passes = self._by_itself(photo, choices.only_if, work)
+        else:
+            restored, first, passes = self._as_told(photo, choices, work)
+        if passes and choices.strength < 1:
+            restored = restored.with_rgb(_blended(photo.rgb, restored.rgb, choices.strength))
+        seconds = time.perf_counter() - started
+        return Restoration(restored, first, work.tiles, seconds, tuple(passes), tuple(dict.fromkeys(work.notes)))
+
+    def _as_told(self, photo: Photo, choices: Choices, work: _Work) -> tuple[Photo, Diagnosis, list[Diagnosis]]:
+        """A number of passes, by the router's experts or the user's: the result, the first diagnosis, one per pass."""
         passes: list[Diagnosis] = []
-        notes: list[str] = []
-        current, tiles, first = photo, 0, None
-        by_itself = choices.passes is None and by_hand is None
-        for _ in range(MOST_BY_ITSELF if by_itself else choices.passes or 1):
-            routing = self._route_for_restoring(current)
-            if by_hand is not None:
-                routing = replace(routing, mixture=by_hand)
-                routing = replace(routing, prior=convinced(routing.prior, self._router.head, routing.selected))
+        first = None
+        for _ in range(choices.passes or 1):
+            routing = self._route_for_restoring(photo)
+            if choices.experts is not None:
+                routing = self._told(routing, choices.experts)
             diagnosis = self._diagnosis(routing)
             first = first or diagnosis
-            if by_itself and passes and not finds_more(diagnosis, passes):
-                break
             if choices.only_if is not None and diagnosis.confidence < choices.only_if:
                 break
-            rgb, used = self._restore_in_spite_of_faults(current.rgb, routing, progress, notes)
-            current = current.with_rgb(rgb)
+            photo = self._pass(photo, routing, work)
             passes.append(diagnosis)
-            tiles += used
         assert first is not None, "there is at least one pass"
-        if passes and choices.strength < 1:
-            current = current.with_rgb(_blended(photo.rgb, current.rgb, choices.strength))
-        seconds = time.perf_counter() - started
-        return Restoration(current, first, tiles, seconds, tuple(passes), tuple(dict.fromkeys(notes)))
+        return photo, first, passes
+
+    def _by_itself(self, photo: Photo, only_if: float | None, work: _Work) -> tuple[Photo, Diagnosis, list[Diagnosis]]:
+        """As many passes as it takes, each of them checked: the result, the first diagnosis, one per pass."""
+        passes: list[Diagnosis] = []
+        routing = self._route_for_restoring(photo)
+        first = diagnosis = self._diagnosis(routing)
+        while len(passes) < MOST_BY_ITSELF and (not passes or finds_more(diagnosis, passes)):
+            if only_if is not None and diagnosis.confidence < only_if:
+                break
+            photo, used, routing = self._checked_pass(photo, routing, work)
+            passes.append(used)
+            diagnosis = self._diagnosis(routing)
+        return photo, first, passes
+
+    def _checked_pass(self, photo: Photo, routing: Routing, work: _Work) -> tuple[Photo, Diagnosis, Routing]:
+        """A pass that another takes the place of where the router sees no change; with what it sees in the result."""
+
+        def attempt(routing: Routing) -> tuple[Photo, Diagnosis, Routing]:
+            restored = self._pass(photo, routing, work)
+            return restored, self._diagnosis(routing), self._route_for_restoring(restored)
+
+        first = attempt(routing)
+        before, after = first[1], self._diagnosis(first[2])
+        second = second_choice(before, after)
+        if second is not None:
+            instead = attempt(self._told(routing, {second: 1.0}))
+            if is_repaired(second, before, self._diagnosis(instead[2])):
+                return instead
+        if was_imagined(before, after):
+            return attempt(self._told(routing, {NOTHING: 1.0}))
+        return first
+
+    def _pass(self, photo: Photo, routing: Routing, work: _Work) -> Photo:
+        rgb, tiles = self._restore_in_spite_of_faults(photo.rgb, routing, work.progress, work.notes)
+        work.tiles += tiles
+        return photo.with_rgb(rgb)
+
+    def _told(self, routing: Routing, experts: Mapping[str, float]) -> Routing:
+        """What the router would have said, had it chosen these experts."""
+        routing = replace(routing, mixture=self._named_mixture(experts))
+        return replace(routing, prior=convinced(routing.prior, self._router.head, routing.selected))
 
     def check_experts(self, names: Iterable[str]) -> None:
         """Raises ``UsageError`` if these weights lack an expert of that name."""
@@ -311,6 +361,15 @@ class Restorer:
         probabilities = dict(zip(names, routing.probabilities.tolist(), strict=True))
         weights = routing.mixture.tolist()
         return Diagnosis(probabilities, tuple(Expert(names[i], weights[i]) for i in routing.selected))
+
+
+@dataclass
+class _Work:
+    """What comes up while a photo is restored."""
+
+    progress: ProgressCallback | None
+    notes: list[str] = field(default_factory=list)
+    tiles: int = 0
 
 
 class _NoColoursError(ImageError):

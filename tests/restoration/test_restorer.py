@@ -10,8 +10,8 @@ from lorair_cli.errors import DeviceError, ImageError, UsageError
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import convinced, mixture_weights
 from lorair_cli.restoration import restorer as module
+from lorair_cli.restoration.checks import MOST_BY_ITSELF
 from lorair_cli.restoration.choices import Choices
-from lorair_cli.restoration.further import MOST_BY_ITSELF
 from lorair_cli.restoration.memory import LARGEST_TILE
 from lorair_cli.restoration.restorer import Restorer
 
@@ -202,7 +202,13 @@ def test_a_photo_left_alone_is_the_photo(restorer):
     assert result.untouched and result.photo is photo and result.tiles == 0 and result.passes == ()
 
 
-def test_passes_go_on_by_themselves_while_the_router_finds_more(restorer, monkeypatch):
+@pytest.fixture(scope="module")
+def checking(checkpoint_of):
+    """One that knows all ten degradations, and so can check its work."""
+    return Restorer(checkpoint_of("10task"), device="cpu", precision="float32", tile=0)
+
+
+def test_passes_go_on_by_themselves_while_the_router_finds_more(checking, monkeypatch):
     asked = []
 
     def until(wanted):
@@ -210,15 +216,54 @@ def test_passes_go_on_by_themselves_while_the_router_finds_more(restorer, monkey
         monkeypatch.setattr(
             module, "finds_more", lambda diagnosis, passes: asked.append(len(passes)) or len(passes) < wanted
         )
-        return restorer.restore(Photo(CAT), choices=Choices(passes=None))
+        return checking.restore(Photo(CAT), choices=Choices(passes=None))
 
+    monkeypatch.setattr(module, "second_choice", lambda before, after: None)
+    monkeypatch.setattr(module, "was_imagined", lambda before, after: False)
     for number in (1, 2, 3):
-        result, told = until(number), restorer.restore(Photo(CAT), choices=Choices(passes=number))
+        result, told = until(number), checking.restore(Photo(CAT), choices=Choices(passes=number))
         assert np.array_equal(result.photo.rgb, told.photo.rgb) and result.passes == told.passes
     assert len(until(8).passes) == MOST_BY_ITSELF and asked == [1, 2]
-    name = restorer.info.degradations[1]
-    by_hand = restorer.restore(Photo(CAT), choices=Choices(experts={name: 1.0}, passes=None))
-    assert len(by_hand.passes) == 1, "who names experts has decided"
+    least = checking.diagnose(Photo(CAT)).confidence + 0.001
+    alone = checking.restore(Photo(CAT), choices=Choices(passes=None, only_if=least))
+    assert alone.untouched and np.array_equal(alone.photo.rgb, CAT)
+
+
+def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, monkeypatch):
+    seen = []
+
+    def checked(second, repaired, imagined):
+        monkeypatch.setattr(module, "finds_more", lambda diagnosis, passes: False)
+        monkeypatch.setattr(module, "second_choice", lambda before, after: seen.append((before, after)) or second)
+        monkeypatch.setattr(module, "is_repaired", lambda name, before, after: seen.append(after) or repaired)
+        monkeypatch.setattr(module, "was_imagined", lambda before, after: imagined)
+        return checking.restore(Photo(CAT), choices=Choices(passes=None))
+
+    once = checking.restore(Photo(CAT))
+    by_hand = {name: checking.restore(Photo(CAT), choices=Choices(experts={name: 1.0})) for name in ("haze", "jpeg")}
+    for how, expected in (
+        ((None, True, False), once),
+        (("haze", True, True), by_hand["haze"]),
+        (("haze", False, False), once),
+        (("haze", False, True), by_hand["jpeg"]),
+        ((None, True, True), by_hand["jpeg"]),
+    ):
+        result = checked(*how)
+        assert np.array_equal(result.photo.rgb, expected.photo.rgb) and result.passes == expected.passes
+        assert result.diagnosis == once.diagnosis, "of the photo as it came, whoever repairs it"
+    seen.clear()
+    assert checked("haze", True, False).tiles == 2
+    after = [checking.diagnose(result.photo) for result in (once, by_hand["haze"])]
+    assert seen == [(once.diagnosis, after[0]), after[1]]
+
+
+def test_who_names_experts_or_knows_few_degradations_has_no_second_thoughts(checking, restorer, monkeypatch):
+    for rule in ("finds_more", "second_choice", "was_imagined"):
+        monkeypatch.setattr(module, rule, lambda *seen: pytest.fail("asked"))
+    by_hand = checking.restore(Photo(CAT), choices=Choices(experts={"noise": 1.0}, passes=None))
+    assert len(by_hand.passes) == 1
+    few = restorer.restore(Photo(CAT), choices=Choices(passes=None))
+    assert np.array_equal(few.photo.rgb, restorer.restore(Photo(CAT)).photo.rgb)
 
 
 def test_every_pass_looks_anew(restorer):

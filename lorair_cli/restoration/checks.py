@@ -1,0 +1,100 @@
+"""How the program checks its own work: was that the right expert, and is there more to repair?
+
+The router looks at what it has restored. A degradation that was there is gone then; one that was only imagined is seen
+as before, and the expert was the wrong one. And a photo may be noisy and dark, or hazy and wet: the router names one of
+the two, and the other when that is gone. All this takes a router that can tell when nothing is wrong: one trained on
+untouched photos, too, is unsure of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from lorair_cli.restoration.result import Diagnosis
+from lorair_cli.settings import TEN_DEGRADATIONS
+
+MOST_BY_ITSELF = 3
+"""Passes that follow each other without being asked for."""
+
+NOTHING = "jpeg"
+"""Whose expert takes photos with nothing wrong, and hardly changes them: the recipe's ``untouched_as``."""
+
+SEEN_IN_NOTHING = frozenset({NOTHING, "shadow"})
+"""What a router takes a photo with nothing wrong for, which a restored one is."""
+
+LEAST_SURE = 0.5
+"""How probable something must be for one more pass."""
+
+BEYOND_DOUBT = 0.9
+"""From this probability on, the router's choice is not questioned."""
+
+SECOND = 0.2
+"""How probable a second choice must be to be tried."""
+
+UNREPAIRED = 0.7
+"""The share of a degradation's probability that is left where its expert did not help."""
+
+REPAIRED = 0.5
+"""What may be left of a second choice's probability for it to take the place of the first."""
+
+IMAGINED = 0.8
+"""What is left of a shadow that was none."""
+
+
+def can_check(degradations: Collection[str], experts: int) -> bool:
+    """Whether weights with these degradations and so many experts can check their work.
+
+    A router that knows a few degradations only has to name one of them, and is sure of it, whatever it sees.
+    """
+    return experts > 0 and set(degradations) == set(TEN_DEGRADATIONS)
+
+
+def finds_more(diagnosis: Diagnosis, passes: Sequence[Diagnosis]) -> bool:
+    """Whether to restore a photo once more that ``passes`` have restored.
+
+    Args:
+        diagnosis: of the photo as the last pass left it.
+        passes: what the router said before each of them.
+    """
+    found = diagnosis.likeliest
+    return (
+        diagnosis.confidence >= LEAST_SURE
+        and found not in SEEN_IN_NOTHING
+        and all(found not in (expert.degradation for expert in before.experts) for before in passes)
+    )
+
+
+def left_of(degradation: str, before: Diagnosis, after: Diagnosis) -> float:
+    """The share of a degradation's probability that restoring has left, 0 or more."""
+    return after.probabilities[degradation] / max(before.probabilities[degradation], 1e-6)
+
+
+def second_choice(before: Diagnosis, after: Diagnosis) -> str | None:
+    """The degradation to treat in place of the likeliest; None where that was plain, or is repaired.
+
+    Args:
+        before: of the photo that was restored for its likeliest degradation.
+        after: of the result.
+    """
+    if before.confidence >= BEYOND_DOUBT or left_of(before.likeliest, before, after) < UNREPAIRED:
+        return None
+    others = before.probabilities.keys() - {before.likeliest, NOTHING}
+    second = max(others, key=before.probabilities.__getitem__)
+    return second if before.probabilities[second] >= SECOND else None
+
+
+def is_repaired(degradation: str, before: Diagnosis, after: Diagnosis) -> bool:
+    """Whether treating a second choice did to it what treating a degradation does."""
+    return left_of(degradation, before, after) <= REPAIRED
+
+
+def was_imagined(before: Diagnosis, after: Diagnosis) -> bool:
+    """Whether a shadow was treated that is none: as likely afterwards, in a photo with nothing wrong.
+
+    Only of what the router sees in those: a mild expert, such as that for blur, leaves much of what it treats.
+    """
+    return (
+        before.likeliest in SEEN_IN_NOTHING - {NOTHING}
+        and before.confidence < BEYOND_DOUBT
+        and left_of(before.likeliest, before, after) >= IMAGINED
+    )

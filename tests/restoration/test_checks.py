@@ -1,0 +1,84 @@
+import pytest
+
+from lorair_cli.restoration.checks import (
+    BEYOND_DOUBT,
+    IMAGINED,
+    LEAST_SURE,
+    REPAIRED,
+    SECOND,
+    UNREPAIRED,
+    can_check,
+    finds_more,
+    is_repaired,
+    second_choice,
+    was_imagined,
+)
+from lorair_cli.restoration.result import Diagnosis, Expert
+from lorair_cli.settings import SETTINGS, TEN_DEGRADATIONS
+
+
+def sees(**probabilities):
+    """A diagnosis with these probabilities, and an even share of the rest for all other degradations."""
+    told = {name.replace("_", "-"): p for name, p in probabilities.items()}
+    rest = (1 - sum(told.values())) / (len(TEN_DEGRADATIONS) - len(told))
+    likeliest = max(told, key=told.__getitem__)
+    return Diagnosis({n: told.get(n, rest) for n in TEN_DEGRADATIONS}, (Expert(likeliest, 1.0),))
+
+
+def test_only_a_router_that_knows_all_ten_can_check_and_only_experts_can_be_changed():
+    assert can_check(TEN_DEGRADATIONS, 10) and not can_check(TEN_DEGRADATIONS, 0)
+    assert [can_check(s.degradations, len(s.degradations)) for s in SETTINGS.values()].count(True) == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "more"),
+    [
+        ({"low_light": 0.9}, True),
+        ({"low_light": LEAST_SURE}, True),
+        ({"low_light": LEAST_SURE - 0.01}, False),
+        ({"noise": 0.99}, False),
+        ({"shadow": 0.99}, False),
+        ({"jpeg": 0.99}, False),
+    ],
+    ids=["new", "just sure", "unsure", "done already", "what a restored photo looks like", "and the other"],
+)
+def test_one_more_pass_is_for_something_new_that_is_surely_there(found, more):
+    assert finds_more(sees(**found), [sees(noise=1.0)]) is more
+
+
+def test_all_passes_before_count():
+    assert not finds_more(sees(noise=0.9), [sees(noise=1.0), sees(low_light=0.9)])
+    both = Diagnosis(sees(rain=0.6).probabilities, (Expert("rain", 0.6), Expert("haze", 0.4)))
+    assert not finds_more(sees(haze=0.9), [both])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "second"),
+    [
+        ({"shadow": 0.5, "raindrop": 0.4}, {"shadow": 0.5}, "raindrop"),
+        ({"shadow": 0.5, "raindrop": 0.4}, {"shadow": 0.5 * UNREPAIRED - 0.01}, None),
+        ({"shadow": BEYOND_DOUBT, "raindrop": 0.08}, {"shadow": 0.9}, None),
+        ({"shadow": 0.7, "raindrop": SECOND - 0.01}, {"shadow": 0.7}, None),
+        ({"jpeg": 0.4, "shadow": 0.3}, {"jpeg": 0.5}, "shadow"),
+        ({"blur": 0.4, "jpeg": 0.35}, {"blur": 0.4}, None),
+        ({"blur": 0.35, "jpeg": 0.3, "haze": 0.25}, {"blur": 0.4}, "haze"),
+    ],
+    ids=["seen as before", "repaired", "plain", "nothing near", "nothing, perhaps", "perhaps nothing", "the next"],
+)
+def test_the_second_choice_is_tried_where_the_first_repaired_nothing(before, after, second):
+    assert second_choice(sees(**before), sees(**after)) == second
+
+
+def test_a_second_choice_has_to_prove_itself():
+    before = sees(shadow=0.5, raindrop=0.4)
+    assert is_repaired("raindrop", before, sees(shadow=0.9, raindrop=0.4 * REPAIRED - 0.001))
+    assert not is_repaired("raindrop", before, sees(shadow=0.1, raindrop=0.4 * REPAIRED + 0.001))
+
+
+def test_a_shadow_that_is_seen_as_before_is_none():
+    before = sees(shadow=0.6)
+    assert was_imagined(before, sees(shadow=0.6 * IMAGINED + 0.001))
+    assert not was_imagined(before, sees(shadow=0.6 * IMAGINED - 0.001))
+    assert not was_imagined(sees(shadow=BEYOND_DOUBT), sees(shadow=0.99)), "plain"
+    assert not was_imagined(sees(blur=0.6), sees(blur=0.6)), "a mild expert leaves much"
+    assert not was_imagined(sees(jpeg=0.4), sees(jpeg=0.4)), "the answer for nothing already"
