@@ -19,6 +19,7 @@ from PIL import Image
 
 from lorair_cli.evaluation.datasets import builtin_pairs
 from lorair_cli.imaging.photo import Photo
+from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.settings import DEFAULT_SETTING
 from lorair_cli.weights.loading import load_weights
@@ -77,7 +78,7 @@ def restore_all(restorer: Restorer, degradation: str) -> list[Restored]:
     """The sample photos with that degradation, restored; least gain first."""
     found = []
     for pair in builtin_pairs(degradation):
-        outcome = restorer.restore(Photo(pair.lq))
+        outcome = restorer.restore(Photo(pair.lq), choices=Choices(passes=None))
         result = np.asarray(outcome.photo.rgb)
         found.append(Restored(pair.name, pair.lq, result, pair.gt, outcome.diagnosis.likeliest))
     return sorted(found, key=lambda r: r.after - r.before)

@@ -165,7 +165,7 @@ def main(words: Sequence[str] | None = None) -> None:
         top_k=None,
         pooling_window=None,
     )
-    subject = restorer_subject(restorer, weights)
+    subject = restorer_subject(restorer, weights, passes=None)  # as lorair restore does
     print(f"{measured.identity(subject)}; protocol {protocol.name}: {protocol.summary}\n")
     print(f"{HEADER}\n{'|---' * (HEADER.count('|') - 1)}|", flush=True)
     store = Store(arguments.results)

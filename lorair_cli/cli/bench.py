@@ -52,6 +52,7 @@ def bench(
     ] = "auto",
     tile: measured.TileOption = measured.TILE,
     top_k: options.TopKOption = None,
+    passes: measured.PassesOption = "1",
     pooling_window: measured.PoolingOption = None,
     as_json: measured.TableJsonOption = False,
     as_csv: measured.CsvOption = False,
@@ -78,6 +79,7 @@ def bench(
     from lorair_cli.evaluation.campaign import Outcome, run, select
     from lorair_cli.evaluation.gallery import Gallery
     from lorair_cli.evaluation.measuring import Store, parse_metrics, restorer_subject
+    from lorair_cli.restoration.choices import parse_passes
 
     def load(setting: str, device: str, precision: str) -> tuple[Restorer, str]:
         return measured.load_restorer(
@@ -110,7 +112,7 @@ def bench(
     if team.size > 1 and wanted is not None and "fid" in wanted:
         raise UsageError("fid needs all results in one process", "start without accelerate, or leave it out")
     restorer, identity = load(selection.weights_setting, device, precision)
-    subject = restorer_subject(restorer, identity)
+    subject = restorer_subject(restorer, identity, parse_passes(passes))
     gallery = None if html is None else Gallery()
 
     def measure(store: Store, share: tuple[int, int], gallery: Gallery | None) -> Outcome:

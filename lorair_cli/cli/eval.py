@@ -42,6 +42,7 @@ def evaluate(
     precision: options.PrecisionOption = "auto",
     tile: measured.TileOption = measured.TILE,
     top_k: options.TopKOption = None,
+    passes: measured.PassesOption = "1",
     pooling_window: measured.PoolingOption = None,
     as_json: measured.TableJsonOption = False,
     as_csv: measured.CsvOption = False,
@@ -61,6 +62,7 @@ def evaluate(
     from lorair_cli.evaluation.folders import folder_pairs, saved_results
     from lorair_cli.evaluation.measuring import Meter, Store, measure, parse_metrics, restorer_subject
     from lorair_cli.evaluation.protocols import get_protocol
+    from lorair_cli.restoration.choices import parse_passes
     from lorair_cli.restoration.device import choose_device
 
     names = protocol or ["rgb" if target is not None else "no-reference"]
@@ -87,7 +89,7 @@ def evaluate(
             top_k=top_k,
             pooling_window=pooling_window,
         )
-        subject = restorer_subject(restorer, identity)
+        subject = restorer_subject(restorer, identity, parse_passes(passes))
     with measured.picture_progress() as started:
         advance = started("measuring", len(pairs))
         records, fid = measure("folder", pairs.read(), subject, meter, Store(None), advance)

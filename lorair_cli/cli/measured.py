@@ -30,6 +30,9 @@ PoolingOption = Annotated[
     int | None,
     typer.Option("--pooling-window", min=1, help="Local pooling over so many pixels; 384 in the authors' code."),
 ]
+PassesOption = Annotated[
+    str, typer.Option("--passes", metavar="N|auto", help="As in `lorair restore`; one pass is the paper's way.")
+]
 ResultsOption = Annotated[
     Path, typer.Option("--results", help="Where each measured picture is noted, to go on after an interruption.")
 ]

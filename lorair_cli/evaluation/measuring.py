@@ -20,6 +20,7 @@ from lorair_cli.evaluation.metrics import Values, eight_bits, loe
 from lorair_cli.evaluation.protocols import Protocol
 from lorair_cli.imaging.encode import write_photo
 from lorair_cli.imaging.photo import Photo
+from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.tables import build
 
@@ -74,14 +75,17 @@ class Subject:
     """The project's setting it was trained for; empty if there is none."""
 
 
-def restorer_subject(restorer: Restorer, weights: str) -> Subject:
-    """A ``Restorer`` with the hash of its ``weights``."""
+def restorer_subject(restorer: Restorer, weights: str, passes: int | None = 1) -> Subject:
+    """A ``Restorer`` with the hash of its ``weights``; ``passes`` as in ``Choices``, one being the paper's way."""
     pooling = f"{restorer.pooling_window}-pixel pooling" if restorer.pooling_window else "global pooling"
     options = f"{restorer.precision} on {restorer.device.type}, {pooling}, tile {restorer.tile}, top-k {restorer.top_k}"
+    if passes != 1:
+        options += ", passes auto" if passes is None else f", {passes} passes"
+    choices = Choices(passes=passes)
 
     def restore(pair: Pair) -> Restored:
         # 16 bits in give 16 bits out: protocols that do not round get what the network made.
-        result = restorer.restore(Photo(pair.lq.astype(np.uint16) * np.uint16(257)))
+        result = restorer.restore(Photo(pair.lq.astype(np.uint16) * np.uint16(257)), choices=choices)
         rgb = result.photo.rgb.astype(np.float32) / np.float32(65535)
         return Restored(rgb, result.diagnosis.likeliest, result.seconds)
 

@@ -16,7 +16,7 @@ TRUTH = {pair.lq.tobytes(): pair for pair in builtin_pairs("noise")}
 class Knows:
     """Gives the truth for one photo, makes another worse, and leaves the rest as they are."""
 
-    def restore(self, photo):
+    def restore(self, photo, choices):
         pair = TRUTH[photo.rgb.tobytes()]
         rgb = {"coffee": pair.gt, "rocket": 255 - pair.lq}.get(pair.name, pair.lq)
         diagnosis = Diagnosis({"blur": 0.2, "noise": 0.7, "haze": 0.1}, ())

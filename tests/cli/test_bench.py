@@ -97,7 +97,9 @@ def test_resuming_restores_nothing_twice(root, common, monkeypatch, call):
     from lorair_cli.restoration.restorer import Restorer
 
     restored, restore = [], Restorer.restore
-    monkeypatch.setattr(Restorer, "restore", lambda self, photo: restored.append(1) or restore(self, photo))
+    monkeypatch.setattr(
+        Restorer, "restore", lambda self, *how, **more: restored.append(1) or restore(self, *how, **more)
+    )
     second = call(*arguments)[1]
     assert len(restored) == 1 and call(*arguments)[1] == second and len(restored) == 1
 

@@ -95,3 +95,10 @@ def test_wrong_usage(arguments, message, folders, monkeypatch, call):
     (folders / "other" / "0.png").replace(folders / "one" / "0.png")
     code, stdout, stderr = call(*arguments)
     assert code == 2 and message in stderr and stdout == ""
+
+
+def test_passes_are_one_unless_asked_for(folders, weights_file, call):
+    arguments = ("--input", folders / "lq", "--target", folders / "gt", "--weights", weights_file, "--device", "cpu")
+    plain, one, three = (call(*arguments, "--csv", *more)[1] for more in ((), ("--passes", "1"), ("--passes", "3")))
+    assert plain == one != three
+    assert call(*arguments, "--passes", "0")[0] == 2

@@ -112,6 +112,9 @@ def test_a_restorers_result_is_what_restoring_the_photo_gives(checkpoint, pairs)
     assert len(np.unique(restored.rgb)) > 256  # finer than 8 bits
     best = max(direct.diagnosis.probabilities, key=direct.diagnosis.probabilities.get)
     assert restored.recognised == best and "global pooling" in subject.options
+    twice = restorer_subject(restorer, "abc", passes=2)
+    again = restorer.restore(direct.photo)
+    assert np.abs(twice.restore(pairs[0]).rgb * 255 - again.photo.rgb).max() < 2 and twice.options != subject.options
 
 
 def test_metric_names():
