@@ -22,11 +22,9 @@ NOTHING = "jpeg"
 SEEN_IN_NOTHING = frozenset({NOTHING, "shadow"})
 """What a router takes a photo with nothing wrong for, which a restored one is."""
 
-LEAST_SURE = 0.5
-"""How probable something must be for one more pass."""
-
 BEYOND_DOUBT = 0.9
-"""From this probability on, the router's choice is not questioned."""
+"""From this probability on, the router's choice is not questioned, and worth one more pass. What a repaired photo only
+resembles (soft as a blurred one, misty by nature) reached 0.86 on 44 photos that no test figure is of."""
 
 SECOND = 0.2
 """How probable a second choice must be to be tried."""
@@ -58,7 +56,7 @@ def finds_more(diagnosis: Diagnosis, passes: Sequence[Diagnosis]) -> bool:
     """
     found = diagnosis.likeliest
     return (
-        diagnosis.confidence >= LEAST_SURE
+        diagnosis.confidence >= BEYOND_DOUBT
         and found not in SEEN_IN_NOTHING
         and all(found not in (expert.degradation for expert in before.experts) for before in passes)
     )

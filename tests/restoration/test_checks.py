@@ -3,7 +3,6 @@ import pytest
 from lorair_cli.restoration.checks import (
     BEYOND_DOUBT,
     IMAGINED,
-    LEAST_SURE,
     REPAIRED,
     SECOND,
     UNREPAIRED,
@@ -33,9 +32,9 @@ def test_only_a_router_that_knows_all_ten_can_check_and_only_experts_can_be_chan
 @pytest.mark.parametrize(
     ("found", "more"),
     [
-        ({"low_light": 0.9}, True),
-        ({"low_light": LEAST_SURE}, True),
-        ({"low_light": LEAST_SURE - 0.01}, False),
+        ({"low_light": 0.99}, True),
+        ({"low_light": BEYOND_DOUBT}, True),
+        ({"low_light": BEYOND_DOUBT - 0.01}, False),
         ({"noise": 0.99}, False),
         ({"shadow": 0.99}, False),
         ({"jpeg": 0.99}, False),
