@@ -19,7 +19,9 @@ def test_every_setting_has_compact_weights_of_its_own_degradations(setting):
     assert checkpoint.build_router().head.out_features == len(SETTINGS[setting].degradations)
 
 
-@pytest.mark.parametrize(("setting", "own"), [("3task", {"rain"}), ("5task", {"rain"}), ("4task", set())])
+@pytest.mark.parametrize(
+    ("setting", "own"), [("3task", {"rain"}), ("5task", {"rain"}), ("4task", {"rain"}), ("3task-real", set())]
+)
 def test_settings_share_all_but_the_experts_that_are_their_own(setting, own):
     shared = load_weights("10task").narrowed(SETTINGS[setting])
     found = load_weights(setting)
