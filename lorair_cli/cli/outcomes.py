@@ -144,7 +144,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "width": restoration.photo.width,
         "height": restoration.photo.height,
         "probabilities": {name: round(p, 6) for name, p in restoration.diagnosis.probabilities.items()},
-        "experts": _experts(restoration.diagnosis) if restoration.passes else {},
+        "experts": _experts(restoration.passes[0]) if restoration.passes else {},
         **({"passes": [_experts(d) for d in restoration.passes]} if len(restoration.passes) > 1 else {}),
         "tiles": restoration.tiles,
         "seconds": round(restoration.seconds, 3),

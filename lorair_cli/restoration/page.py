@@ -42,11 +42,12 @@ class Page:
             parts.append(f"<p>skipped: {_text(job.skip or '')}</p>")
         else:
             after = restoration.photo
+            used = restoration.passes[0] if restoration.passes else restoration.diagnosis
             words = "left alone, nothing stood out" if restoration.untouched else f"{restoration.seconds:.1f} s"
             target = "standard output" if job.target is None else str(job.target)
             parts.append(f"<p>{_text(target)} ({after.width}&times;{after.height}, {words})</p>")
             parts += [f"<p>{_text(note)}</p>" for note in outcome.notes]
-            parts += [_slider(outcome.before, after, job.name), _table(restoration.diagnosis)]
+            parts += [_slider(outcome.before, after, job.name), _table(used)]
         self._write(f'<article class="{outcome.status}">\n' + "\n".join(parts) + "\n</article>\n")
 
     def _write(self, text: str) -> None:

@@ -41,9 +41,10 @@ class Restoration:
 
     photo: Photo
     diagnosis: Diagnosis
-    """Of the photo as it came, with the experts of the first pass."""
+    """Of the photo as it came, with the experts that the router or the user chose; ``passes`` has those that were used,
+    which are others where the program tried its second choice."""
     tiles: int
-    """Tiles that the network restored, over all passes; 0 for a photo left alone."""
+    """Tiles that the network restored, over all passes and what they took the place of; 0 for a photo left alone."""
     seconds: float
     """Routing, folding and the network; reading and writing excluded."""
     passes: tuple[Diagnosis, ...]

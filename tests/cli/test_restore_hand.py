@@ -80,6 +80,17 @@ def test_passes_restore_the_result_again_with_a_new_look(lorair, photo, tmp_path
     assert np.array_equal(again, twice)
 
 
+def test_the_expert_that_took_anothers_place_is_the_one_that_is_told(lorair, photo, tmp_path, monkeypatch):
+    chosen = next(iter(restored(lorair, photo)[0]["experts"]))
+    instead = "haze" if chosen != "haze" else "rain"
+    for rule, answer in (("can_check", True), ("second_choice", instead), ("is_repaired", True), ("finds_more", False)):
+        monkeypatch.setattr(f"lorair_cli.restoration.restorer.{rule}", lambda *seen, answer=answer: answer)
+    row, _ = restored(lorair, photo, "--report", tmp_path / "page.html")
+    assert row["experts"] == {instead: 1.0}
+    page = (tmp_path / "page.html").read_text()
+    assert [line.split("</td>")[0] for line in page.splitlines() if "expert 1.00" in line] == [f"<tr><td>{instead}"]
+
+
 def test_passes_end_when_nothing_is_left(checkpoint, photo):
     restorer = Restorer(checkpoint, device="cpu", precision="float32")
     loaded = read_photo(photo)
