@@ -19,8 +19,8 @@ MOST_BY_ITSELF = 3
 NOTHING = "jpeg"
 """Whose expert takes photos with nothing wrong, and hardly changes them: the recipe's ``untouched_as``."""
 
-SEEN_IN_NOTHING = frozenset({NOTHING, "shadow"})
-"""What a router takes a photo with nothing wrong for, which a restored one is."""
+SHADOW = "shadow"
+"""What a router takes a photo with nothing wrong for as often, and what a wrong expert costs most for."""
 
 BEYOND_DOUBT = 0.9
 """From this probability on, the router's choice is not questioned, and worth one more pass. What a repaired photo only
@@ -57,7 +57,7 @@ def finds_more(diagnosis: Diagnosis, passes: Sequence[Diagnosis]) -> bool:
     found = diagnosis.likeliest
     return (
         diagnosis.confidence >= BEYOND_DOUBT
-        and found not in SEEN_IN_NOTHING
+        and found not in (NOTHING, SHADOW)  # a restored photo has nothing wrong
         and all(found not in (expert.degradation for expert in before.experts) for before in passes)
     )
 
@@ -76,7 +76,8 @@ def second_choice(before: Diagnosis, after: Diagnosis) -> str | None:
     """
     if before.confidence >= BEYOND_DOUBT or left_of(before.likeliest, before, after) < UNREPAIRED:
         return None
-    others = before.probabilities.keys() - {before.likeliest, NOTHING}
+    # In the order of the labels, not of a set: of two as probable, it must be the same one in every run.
+    others = (name for name in before.probabilities if name not in (before.likeliest, NOTHING))
     second = max(others, key=before.probabilities.__getitem__)
     return second if before.probabilities[second] >= SECOND else None
 
@@ -87,12 +88,12 @@ def is_repaired(degradation: str, before: Diagnosis, after: Diagnosis) -> bool:
 
 
 def was_imagined(before: Diagnosis, after: Diagnosis) -> bool:
-    """Whether a shadow was treated that is none: as likely afterwards, in a photo with nothing wrong.
+    """Whether a shadow was treated that is none: about as likely afterwards.
 
-    Only of what the router sees in those: a mild expert, such as that for blur, leaves much of what it treats.
+    Only shadows: a mild expert, such as that for blur, leaves much of what it treats.
     """
     return (
-        before.likeliest in SEEN_IN_NOTHING - {NOTHING}
+        before.likeliest == SHADOW
         and before.confidence < BEYOND_DOUBT
         and left_of(before.likeliest, before, after) >= IMAGINED
     )

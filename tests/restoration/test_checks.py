@@ -68,6 +68,10 @@ def test_the_second_choice_is_tried_where_the_first_repaired_nothing(before, aft
     assert second_choice(sees(**before), sees(**after)) == second
 
 
+def test_of_two_second_choices_the_first_label_counts_in_every_run():
+    assert second_choice(sees(blur=0.4, snow=0.25, haze=0.25), sees(blur=0.4)) == "haze"
+
+
 def test_a_second_choice_has_to_prove_itself():
     before = sees(shadow=0.5, raindrop=0.4)
     assert is_repaired("raindrop", before, sees(shadow=0.9, raindrop=0.4 * REPAIRED - 0.001))
