@@ -6,10 +6,9 @@ Each photo is degraded in memory by two recipes: the training synthesis at middl
 levels), and the recipe of ``independent_recipe.py``, which shares no code with it. Prints a Markdown table of means:
 PSNR over all 8-bit RGB values before and after what ``lorair restore`` does, the gain, that of one pass alone as in the
 paper, and the share of photos whose most probable degradation is right. Untouched photos are measured against
-themselves. With ``--by-hand`` the right expert is also named, as
-``lorair restore --expert`` does: what is missing then is the network's part. With ``--stage-1`` the same inputs also go
-through the network without its experts, which is stage 1 where stage 2 trained experts alone, and a last line has the
-means over the degradations.
+themselves. With ``--by-hand`` the right expert is also named, as ``lorair restore --expert`` does: what is missing then
+is the network's part. With ``--stage-1`` the same inputs also go through the network without its experts, in one pass,
+which is stage 1 where stage 2 trained experts alone, and a last line has the means over the degradations.
 """
 
 from __future__ import annotations

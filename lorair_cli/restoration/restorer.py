@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -235,26 +236,26 @@ class Restorer:
         while len(passes) < MOST_BY_ITSELF and (not passes or finds_more(diagnosis, passes)):
             if only_if is not None and diagnosis.confidence < only_if:
                 break
-            photo, used, routing = self._checked_pass(photo, routing, work)
-            passes.append(used)
-            diagnosis = self._diagnosis(routing)
+            done = self._checked_pass(photo, routing, work)
+            passes.append(done.before)
+            photo, routing, diagnosis = done.photo, done.routing, done.after
         return photo, first, passes
 
-    def _checked_pass(self, photo: Photo, routing: Routing, work: _Work) -> tuple[Photo, Diagnosis, Routing]:
-        """A pass that another takes the place of where the router sees no change; with what it sees in the result."""
+    def _checked_pass(self, photo: Photo, routing: Routing, work: _Work) -> _Attempt:
+        """A pass that another takes the place of where the router sees no change."""
 
-        def attempt(routing: Routing) -> tuple[Photo, Diagnosis, Routing]:
+        def attempt(routing: Routing) -> _Attempt:
             restored = self._pass(photo, routing, work)
-            return restored, self._diagnosis(routing), self._route_for_restoring(restored)
+            seen = self._route_for_restoring(restored)
+            return _Attempt(restored, self._diagnosis(routing), seen, self._diagnosis(seen))
 
         first = attempt(routing)
-        before, after = first[1], self._diagnosis(first[2])
-        second = second_choice(before, after)
+        second = second_choice(first.before, first.after)
         if second is not None:
             instead = attempt(self._told(routing, {second: 1.0}))
-            if is_repaired(second, before, self._diagnosis(instead[2])):
+            if is_repaired(second, first.before, instead.after):
                 return instead
-        if was_imagined(before, after):
+        if was_imagined(first.before, first.after):
             return attempt(self._told(routing, {NOTHING: 1.0}))
         return first
 
@@ -361,6 +362,19 @@ class Restorer:
         probabilities = dict(zip(names, routing.probabilities.tolist(), strict=True))
         weights = routing.mixture.tolist()
         return Diagnosis(probabilities, tuple(Expert(names[i], weights[i]) for i in routing.selected))
+
+
+class _Attempt(NamedTuple):
+    """A pass, and what the router sees in its result."""
+
+    photo: Photo
+    """Restored."""
+    before: Diagnosis
+    """Of the photo as it was, with the experts of the pass."""
+    routing: Routing
+    """Of the restored photo."""
+    after: Diagnosis
+    """The same in words."""
 
 
 @dataclass

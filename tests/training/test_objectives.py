@@ -303,30 +303,32 @@ def test_a_router_trained_further_keeps_the_prior_that_the_network_knows(acceler
     assert kept < free / 10
 
 
-def test_the_distance_of_the_prior_is_a_share_of_its_variance(accelerator):
+def moved_on(samples):
+    """A router, one that has moved on from it, the share of its variance by which each prior has, and what it names."""
     before = router().eval()
-    trainee, samples = RouterTrainee(copy.deepcopy(before)).eval(), batch(photos=4)
+    trainee = RouterTrainee(copy.deepcopy(before)).eval()
     with torch.no_grad():
         trainee.router.mlp[2].bias += 0.05
         (familiar, logits), prior = before(to_unit(samples.views)), trainee(to_unit(samples.views))[2]
-    samples = samples._replace(label=logits.argmax(-1))
+    strayed = (prior - familiar).square().mean(-1) / familiar.var(0, correction=0).mean()
+    return before, trainee, strayed, logits.argmax(-1)
+
+
+def test_the_distance_of_the_prior_is_a_share_of_its_variance(accelerator):
+    samples = batch(photos=4)
+    before, trainee, strayed, named = moved_on(samples)
+    samples = samples._replace(label=named)
     plain = RouterObjective(trainee).backward(samples, accelerator)
     loss = RouterObjective(trainee, True, before, 2.0).backward(samples, accelerator)
-    expected = 2 * (prior - familiar).square().mean() / familiar.var(0, correction=0).mean()
-    torch.testing.assert_close(loss - plain, expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(loss - plain, 2 * strayed.mean(), rtol=1e-3, atol=1e-4)
     assert all(p.grad is None for p in before.parameters())
 
 
 def test_a_prior_that_was_mistaken_is_not_kept(accelerator):
-    before = router().eval()
-    trainee, samples = RouterTrainee(copy.deepcopy(before)).eval(), batch(photos=3)
-    with torch.no_grad():
-        trainee.router.mlp[2].bias += 0.05
-        (familiar, logits), prior = before(to_unit(samples.views)), trainee(to_unit(samples.views))[2]
-    named = logits.argmax(-1)
+    samples = batch(photos=3)
+    before, trainee, strayed, named = moved_on(samples)
     # Right; wrong, where much is there; wrong, where next to nothing is.
     samples = samples._replace(label=(named + torch.tensor([0, 1, 1])) % N, strength=torch.tensor([0.5, 0.5, 0.1]))
-    strayed = (prior - familiar).square().mean(-1) / familiar.var(0, correction=0).mean()
 
     def share(samples):
         plain = RouterObjective(trainee).backward(samples, accelerator)
