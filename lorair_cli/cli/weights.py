@@ -192,7 +192,7 @@ def combine(
         typer.Option(
             "--experts",
             metavar="NAMES=FILE",
-            help="Degradations, and the checkpoint whose experts of them to take; repeatable.",
+            help="Degradations, and the checkpoint whose experts of them to take, at the rank of BASE; repeatable.",
             show_default=False,
         ),
     ] = None,

@@ -69,9 +69,15 @@ class ExpertConv2d(nn.Module):
         """Weights of the mixtures ``(b, n)``: ``(b, out, in/groups, k, k)``."""
         if self.expert_a is None or self.expert_b is None:
             return self.weight.expand(len(mixture), *self.weight.shape)
+        expert_a: Tensor = self.expert_a
+        expert_b: Tensor = self.expert_b
+        if len(mixture) == 1 and mixture.device.type == "cpu" and not torch.compiler.is_compiling():
+            # Most experts have weight zero. A GPU would have to be waited for to know which, and a graph be cut in two.
+            kept = mixture[0].nonzero()[:, 0]
+            expert_a, expert_b, mixture = expert_a[kept], expert_b[kept], mixture[:, kept]
         # sum_i w_i B_i A_i as one product over all ranks: the experts' own deltas never exist in memory.
-        b = self.expert_b * (self.expert_scale * mixture.to(self.expert_b.dtype))[:, :, None, None]
-        delta = b.transpose(1, 2).flatten(2) @ self.expert_a.flatten(0, 1)  # (b, out/groups k, n r k) @ (n r k, in k)
+        b = expert_b * (self.expert_scale * mixture.to(expert_b.dtype))[:, :, None, None]
+        delta = b.transpose(1, 2).flatten(2) @ expert_a.flatten(0, 1)  # (b, out/groups k, n r k) @ (n r k, in k)
         return self.weight + delta.view(-1, *self.weight.shape)
 
     def forward(

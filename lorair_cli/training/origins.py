@@ -15,6 +15,7 @@ from lorair_cli.model.config import ClipEncoderConfig, CompactEncoderConfig, Enc
 from lorair_cli.model.encoders import with_more_statistics
 from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.model.network import RestorationNetwork
+from lorair_cli.model.ranks import at_rank, with_room
 from lorair_cli.model.router import ROUTER_HEAD, Router
 from lorair_cli.settings import Setting
 from lorair_cli.training.folder import RunFolder
@@ -114,7 +115,7 @@ class Origins:
         return next((list(c.info.provenance.get("stages", [])) for c in self.earlier(stage)), [])
 
     def _begin_stage_2(self, network: RestorationNetwork, reporter: Reporter) -> None:
-        """Stage 1's weights, new experts (or the start's, where they are of the same degradations and rank)."""
+        """Stage 1's weights, new experts (or the start's, where they are of the same degradations)."""
         source = next((c for c in self.earlier("finetune") if c.network), None)
         if source is None:
             raise self._nothing_before("finetune", "a network", "pretrain")
@@ -124,6 +125,7 @@ class Origins:
         if self.start is not None:
             experts = {k: v for k, v in self.start.network.items() if k.endswith(EXPERT_TENSORS)}
             if experts := self._of_this_setting(self.start, experts):
+                experts = _of_rank(network, experts, self.start.info.network.rank)
                 self._overlay(network, experts, reporter, "finetune")
         if self.recipe.finetune.trains == "experts":
             for name, parameter in network.named_parameters():
@@ -185,6 +187,14 @@ class Origins:
 def _keeps_every_statistic(config: EncoderConfig) -> bool:
     """Whether an encoder's feature is made of statistics in the order of its stages, where more can follow."""
     return isinstance(config, CompactEncoderConfig) and config.statistics == "every"
+
+
+def _of_rank(network: RestorationNetwork, experts: dict[str, Tensor], had: int) -> dict[str, Tensor]:
+    """``experts`` of rank ``had`` at that of a new ``network``, with room to learn where it is higher."""
+    rank = network.config.rank
+    if rank == had or not network.config.experts:
+        return experts
+    return with_room(experts, network.state_dict(), had) if rank > had else at_rank(experts, had, rank)
 
 
 def _plain(config: NetworkConfig) -> NetworkConfig:

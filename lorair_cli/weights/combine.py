@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lorair_cli.errors import UsageError, WeightsError
 from lorair_cli.model.experts import EXPERT_TENSORS
+from lorair_cli.model.ranks import at_rank
 from lorair_cli.model.router import ROUTER_HEAD
 from lorair_cli.settings import Setting
 from lorair_cli.weights.checkpoint import Checkpoint
@@ -28,6 +29,8 @@ def combine(
     which names degradations and reaches the network through the choice of experts alone. With ``any_router`` only the
     network must: for a router that was trained further and kept its prior (``keeps_prior`` in a recipe).
 
+    Experts of another rank come to that of ``base``: of a higher one, what is nearest to them.
+
     Args:
         base: everything but those experts.
         donor: where they come from; may know more or other degradations besides, and may hold experts alone.
@@ -37,9 +40,9 @@ def combine(
             of the longer training (Wortsman et al., ICML 2022). Of strangers the mean is nothing.
 
     Raises:
-        UsageError: a degradation is unknown to either, or given twice, or there is none; or no such share.
-        WeightsError: ``base`` is not whole, one has no experts, or experts of another rank, or its network or router is
-            not the same.
+        UsageError: a degradation is unknown to either, or given twice, or there is none; no such share, or a mean of
+            experts of different ranks.
+        WeightsError: ``base`` is not whole, one has no experts, or its network or router is not the same.
     """
     base.refuse_experts_alone()
     if not experts or len(set(experts)) < len(experts):
@@ -52,8 +55,6 @@ def combine(
             raise UsageError(f"{_name(checkpoint)} knows no {unknown[0]!r}", f"choose from {known}")
         if not checkpoint.info.network.experts:
             raise WeightsError(f"{_name(checkpoint)} has no experts")
-    if base.info.network.rank != donor.info.network.rank:
-        raise WeightsError(f"{_name(donor)} has experts of rank {donor.info.network.rank}, not the other's")
     if donor.info.experts_of:
         if donor.info.experts_of != base.plain_digest():
             raise WeightsError(f"{_name(donor)} holds experts for another network than {_name(base)}", _NO_STRANGERS)
@@ -61,14 +62,20 @@ def combine(
         _same(_plain_network(base), _plain_network(donor), donor)
         if not any_router:
             _same(_prior_maker(base), _prior_maker(donor), donor)
-    to, of = ([c.info.degradations.index(name) for name in experts] for c in (base, donor))
+    to, of = (torch.tensor([c.info.degradations.index(name) for name in experts]) for c in (base, donor))
+    rank, had = base.info.network.rank, donor.info.network.rank
+    theirs = {key: tensor[of] for key, tensor in donor.network.items() if key.endswith(EXPERT_TENSORS)}
+    if rank != had:
+        if share != 1:
+            raise UsageError("a mean needs experts of the same rank", f"they have {rank} and {had}")
+        theirs = at_rank(theirs, had, rank)
     network = dict(base.network)
-    for key, tensor in base.network.items():
-        if key.endswith(EXPERT_TENSORS):
-            own, taken = tensor[torch.tensor(to)], donor.network[key][torch.tensor(of)]
-            mean = torch.lerp(own.float(), taken.float(), share).to(own.dtype)  # with share 1, taken to the bit
-            network[key] = tensor.index_copy(0, torch.tensor(to), mean)
-    given = {"experts": list(experts)} | ({} if share == 1 else {"share": share})
+    for key, taken in theirs.items():
+        mean = torch.lerp(base.network[key][to].float(), taken.float(), share)  # with share 1, taken to the bit
+        network[key] = base.network[key].index_copy(0, to, mean.to(base.network[key].dtype))
+    given: dict[str, Any] = {"experts": list(experts)}
+    given |= {} if share == 1 else {"share": share}
+    given |= {} if rank == had else {"rank": rank}
     part = "" if share == 1 else f", {share:g} of them"
     provenance = _provenance(base, donor, given, f"experts {', '.join(experts)}{part}")
     return Checkpoint(replace(base.info, provenance=provenance), network, base.router)

@@ -183,11 +183,20 @@ def test_a_start_of_other_degradations_gives_neither_head_nor_experts(origins, l
         Origins(RunFolder(origins().folder.path / "new"), recipe, SETTING, start).router("pretrain", listen())
 
 
-def test_experts_of_another_rank_begin_anew(origins, listen, recipe):
-    start = landed(replace(recipe, network=replace(recipe.network, rank=3)))
-    save_checkpoint(origins().folder.result("pretrain"), landed(recipe, experts=False))
-    with pytest.raises(TrainingError, match="nothing of the checkpoint"):
-        origins(start).network("finetune", listen())
+@pytest.mark.parametrize("rank", [1, 5])
+def test_experts_come_to_the_recipes_rank(origins, listen, recipe, rank):
+    start = landed(recipe)
+    had = recipe.network.rank
+    other = replace(recipe, network=replace(recipe.network, rank=rank))
+    network = origins(start, other).network("finetune", listen())
+    name = "middle.blocks.0.conv1"
+    a, b = (network.state_dict()[f"{name}.expert_{x}"] for x in "ab")
+    whole = start.network[f"{name}.expert_b"] @ start.network[f"{name}.expert_a"]
+    missing = torch.linalg.svdvals(whole)[:, rank:].square().sum(1).sqrt()
+    torch.testing.assert_close((whole - b @ a).flatten(1).norm(dim=1), missing, rtol=1e-4, atol=1e-4)
+    assert a.shape[1] == rank and (a.abs().amax(dim=2) > 0).all(), "no direction is dead"
+    if rank > had:
+        torch.testing.assert_close(b @ a, whole)
 
 
 def test_another_size_is_refused(origins, listen, recipe):

@@ -5,6 +5,7 @@ import torch
 
 from lorair_cli.errors import UsageError, WeightsError
 from lorair_cli.model.experts import EXPERT_TENSORS
+from lorair_cli.model.ranks import at_rank
 from lorair_cli.settings import get_setting
 from lorair_cli.weights.checkpoint import Checkpoint
 from lorair_cli.weights.combine import combine, experts_alone, with_router
@@ -110,11 +111,31 @@ def test_another_router_is_let_through_where_one_says_so_and_another_network_nev
         combine(base, other, ("rain",), any_router=True)
 
 
-def test_a_donor_of_another_rank_or_without_experts_is_refused(base, donor):
-    for field, value, message in (("rank", 3, "rank 3"), ("experts", 0, "no experts")):
-        info = replace(donor.info, network=replace(donor.info.network, **{field: value}))
-        with pytest.raises(WeightsError, match=message):
-            combine(base, replace(donor, info=info), ("rain",))
+def test_a_donor_without_experts_is_refused(base, donor):
+    info = replace(donor.info, network=replace(donor.info.network, experts=0))
+    with pytest.raises(WeightsError, match="no experts"):
+        combine(base, replace(donor, info=info), ("rain",))
+
+
+def test_experts_of_a_higher_rank_are_taken_at_the_bases(base, donor):
+    """Their products B A are the donor's where those have no more directions than the base's rank."""
+    had = base.info.network.rank
+    experts = {k: v for k, v in donor.network.items() if k.endswith(EXPERT_TENSORS)}
+    info = replace(donor.info, network=replace(donor.info.network, rank=had + 3))
+    higher = replace(donor, info=info, network=donor.network | at_rank(experts, had, had + 3))
+    result = combine(base, higher, ("rain",))
+    assert result.info.network == base.info.network
+    for key, tensor in result.network.items():
+        assert tensor.shape == base.network[key].shape
+        if key.endswith("expert_a"):
+            other = key[:-1] + "b"
+            product, theirs = (c.network[other] @ c.network[key] for c in (result, donor))
+            torch.testing.assert_close(product[0], theirs[1], rtol=1e-4, atol=1e-4)
+            assert torch.equal(tensor[1:], base.network[key][1:])
+    assert result.info.provenance["stages"][-1]["rank"] == had
+    result.build_network()
+    with pytest.raises(UsageError, match="same rank"):
+        combine(base, higher, ("rain",), 0.5)
 
 
 @pytest.fixture
