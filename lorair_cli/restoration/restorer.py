@@ -19,6 +19,7 @@ from lorair_cli.imaging.tiles import TileBlender, plan_tiles
 from lorair_cli.imaging.views import native_views, resize_views
 from lorair_cli.model.network import RestorationNetwork, fold
 from lorair_cli.model.routing import Routing, convinced, mixture_weights
+from lorair_cli.restoration.blending import HOLES, blended, holes_filled
 from lorair_cli.restoration.checks import (
     MOST_BY_ITSELF,
     NOTHING,
@@ -45,7 +46,6 @@ SMALLEST_HALVED = 2 * OVERLAP
 network needs a mere 55 MB here."""
 
 _AS_IT_IS = Choices()
-_ROWS = 256
 _FREE_SOME = "close other programs, or try --device cpu"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -200,14 +200,14 @@ class Restorer:
             UsageError: an expert was named that these weights do not have.
             ImageError: the network gave NaN or infinity, or memory ran out on the smallest tiles; nothing is returned.
         """
-        started, work = time.perf_counter(), _Work(progress)
+        started, work = time.perf_counter(), _Work(progress, choices.passes is None)
         checks = can_check(self.info.degradations, self.info.network.experts)
         if choices.passes is None and choices.experts is None and checks:
             restored, first, passes = self._by_itself(photo, choices.only_if, work)
         else:
             restored, first, passes = self._as_told(photo, choices, work)
         if passes and choices.strength < 1:
-            restored = restored.with_rgb(_blended(photo.rgb, restored.rgb, choices.strength))
+            restored = restored.with_rgb(blended(photo.rgb, restored.rgb, choices.strength))
         seconds = time.perf_counter() - started
         return Restoration(restored, first, work.tiles, seconds, tuple(passes), tuple(dict.fromkeys(work.notes)))
 
@@ -262,6 +262,8 @@ class Restorer:
     def _pass(self, photo: Photo, routing: Routing, work: _Work) -> Photo:
         rgb, tiles = self._restore_in_spite_of_faults(photo.rgb, routing, work.progress, work.notes)
         work.tiles += tiles
+        if work.spares and [self.info.degradations[i] for i in routing.selected] == [HOLES]:
+            rgb = holes_filled(photo.rgb, rgb)
         return photo.with_rgb(rgb)
 
     def _told(self, routing: Routing, experts: Mapping[str, float]) -> Routing:
@@ -382,19 +384,11 @@ class _Work:
     """What comes up while a photo is restored."""
 
     progress: ProgressCallback | None
+    spares: bool
+    """Whether filling holes leaves the rest of the photo as it was."""
     notes: list[str] = field(default_factory=list)
     tiles: int = 0
 
 
 class _NoColoursError(ImageError):
     """A tile came out of the network with NaN or infinity in it."""
-
-
-def _blended(before: Pixels, after: Pixels, strength: float) -> Pixels:
-    """``before`` and ``after`` ``(h, w, 3)`` mixed, ``strength`` parts of ``after``; a few rows at a time."""
-    mixed = np.empty_like(after)
-    for top in range(0, len(after), _ROWS):
-        rows = slice(top, top + _ROWS)
-        values = to_float(before[rows]) * np.float32(1 - strength) + to_float(after[rows]) * np.float32(strength)
-        mixed[rows] = from_float(values, after.dtype)
-    return mixed

@@ -123,7 +123,8 @@ class RouterObjective:
     Where the predecessor mistook what is plainly there for something else, its prior is a mistake as well, and nothing
     to stay near.
 
-    Where next to nothing is wrong, the label is no degradation in particular, or leans to ``untouched_as``.
+    Where next to nothing is wrong, the label is no degradation in particular, or leans to ``untouched_as``. Not so with
+    ``holes``, the label of what is plain however little there is of it.
     """
 
     def __init__(
@@ -132,11 +133,13 @@ class RouterObjective:
         learns_strength: bool = True,
         predecessor: Router | None = None,
         keeps_prior: float = 0.0,
+        holes: int | None = None,
         untouched_as: int | None = None,
     ) -> None:
         self.module: nn.Module = module
         self.learns_strength = learns_strength
         self.predecessor, self.keeps_prior = predecessor, keeps_prior
+        self.holes = holes
         self.features = None if module.learns_to_see else Features(module.router)
         self.nothing = nothing_in_particular(module.router.config.classes, untouched_as)
 
@@ -146,10 +149,11 @@ class RouterObjective:
         with arithmetic.autocast():
             logits, strength, prior = self.module(seen)
         known = (batch.strength >= 0) & self.learns_strength
-        certainty = torch.where(known, batch.strength, torch.ones_like(batch.strength))
+        certainty = torch.where(known, self._evidence(batch.label, batch.strength), torch.ones_like(batch.strength))
         nothing = self.nothing.to(logits.device)
         target = faded_target(batch.label, certainty, nothing)
-        others = torch.ones_like(certainty) if not self.learns_strength else batch.second_strength
+        others = self._evidence(batch.second, batch.second_strength)
+        others = others if self.learns_strength else torch.ones_like(certainty)
         both = (target + faded_target(batch.second.clamp(min=0), others, nothing)) / 2
         loss: Tensor = F.cross_entropy(logits.float(), torch.where(batch.second[:, None] >= 0, both, target))
         # The mean is over all photos, so that a share of a batch weighs as its number of photos.
@@ -160,6 +164,12 @@ class RouterObjective:
         arithmetic.backward(loss)
         return loss.detach()
 
+    def _evidence(self, label: Tensor, strength: Tensor) -> Tensor:
+        """Strengths ``(b,)``, but a small hole is a hole."""
+        if self.holes is None:
+            return strength
+        return torch.where((label == self.holes) & (strength > 0), torch.ones_like(strength), strength)
+
     def _strayed(self, batch: Sample, seen: Tensor, prior: Tensor, arithmetic: Arithmetic) -> Tensor:
         """Squared distance of ``(b, C/2)`` priors from the predecessor's, over the variance of those."""
         assert self.predecessor is not None
@@ -169,7 +179,7 @@ class RouterObjective:
             else:
                 familiar, logits = self.predecessor(to_unit(batch.views))
             familiar, named = familiar.float(), logits.argmax(-1)
-            plain = (batch.strength < 0) | (batch.strength >= CERTAIN_STRENGTH)
+            plain = (batch.strength < 0) | (self._evidence(batch.label, batch.strength) >= CERTAIN_STRENGTH)
             mistaken = plain & (named != batch.label) & (named != batch.second)
             variance = (familiar - familiar.mean(0)).square().mean()
         strayed: Tensor = ((prior - familiar).square().mean(-1) * ~mistaken).mean() / variance.clamp(min=1e-6)

@@ -206,6 +206,7 @@ class TrainingRun:
                 self.recipe.learns_strength,
                 predecessor,
                 self.recipe.keeps_prior,
+                self._label("inpainting"),
                 self._label(self.recipe.untouched_as),
             )
         router = router.requires_grad_(False).to(accelerator.device)

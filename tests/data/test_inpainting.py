@@ -3,7 +3,7 @@ import pytest
 
 from lorair_cli.data.synthesis.inpainting import InpaintingParameters, apply, draw
 
-SHAPES = {"thin": 15.0, "wide": 40.0, "scratch": 5.0, "box": 0.0, "letters": 30.0, "half": 0.0}
+SHAPES = {"thin": 15.0, "wide": 40.0, "scratch": 5.0, "line": 4.0, "box": 0.0, "letters": 30.0, "half": 0.0}
 GREY = np.full((160, 200, 3), 0.5, np.float32)
 
 
@@ -14,13 +14,33 @@ def hole_share(shape, area, seed, clean=GREY):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_holes_are_exactly_white_and_the_rest_is_exactly_the_photo(seed):
+def test_holes_have_exactly_one_tone_and_the_rest_is_exactly_the_photo(seed):
     rng = np.random.default_rng(seed)
-    clean = 0.9 * rng.random((64, 80, 3), dtype=np.float32)
-    holed = apply(clean, draw(rng, 0.5), rng)
+    clean = 0.6 * rng.random((64, 80, 3), dtype=np.float32)
+    parameters = draw(rng, 0.5)
+    holed = apply(clean, parameters, rng)
     hole = np.any(holed != clean, axis=2)
     assert hole.any() and not hole.all()
-    assert np.all(holed[hole] == 1)
+    assert np.all(holed[hole] == np.float32(parameters.tone))
+
+
+def test_holes_are_white_but_for_some_scratches():
+    drawn = [draw(np.random.default_rng(k), 0.5) for k in range(400)]
+    tones = {shape: [p.tone for p in drawn if p.shape == shape] for shape in SHAPES}
+    for shape, seen in tones.items():
+        if shape in ("scratch", "line"):
+            assert 0.1 < np.mean(np.array(seen) < 1) < 0.5 and min(seen) >= 0.7
+        else:
+            assert set(seen) == {1.0}
+
+
+def test_long_scratches_run_along_the_sides_and_some_all_across():
+    longest = []
+    for seed in range(40):
+        hole = apply(GREY, InpaintingParameters("line", 0.02, 2.0), np.random.default_rng(seed))[..., 0] == 1
+        longest.append((hole.mean(axis=0).max(), hole.mean(axis=1).max()))  # of a column, of a row
+    assert max(column for column, _ in longest) > 0.8 and max(row for _, row in longest) > 0.8
+    assert np.mean([max(pair) > 0.25 for pair in longest]) > 0.8
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -46,7 +66,10 @@ def test_half_takes_every_side_of_the_photo():
 
 
 def test_strength_sets_the_area():
-    areas = [np.mean([draw(np.random.default_rng(k), s).area for k in range(40)]) for s in (0.0, 0.5, 1.0)]
+    drawn = [[draw(np.random.default_rng(k), s) for k in range(80)] for s in (0.0, 0.5, 1.0)]
+    areas = [np.mean([p.area for p in some if p.shape != "line"]) for some in drawn]
+    lines = [np.mean([p.area for p in some if p.shape == "line"]) for some in drawn]
+    assert lines[0] < 0.005 < lines[1] < 0.05 < lines[2] < 0.12
     assert areas[0] < 0.03
     assert 0.12 < areas[1] < 0.18
     assert 0.3 < areas[2] <= 0.4

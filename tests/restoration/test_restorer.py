@@ -10,6 +10,7 @@ from lorair_cli.errors import DeviceError, ImageError, UsageError
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import convinced, mixture_weights
 from lorair_cli.restoration import restorer as module
+from lorair_cli.restoration.blending import holes_filled
 from lorair_cli.restoration.checks import MOST_BY_ITSELF
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.memory import LARGEST_TILE
@@ -264,6 +265,20 @@ def test_who_names_experts_or_knows_few_degradations_has_no_second_thoughts(chec
     assert len(by_hand.passes) == 1
     few = restorer.restore(Photo(CAT), choices=Choices(passes=None))
     assert np.array_equal(few.photo.rgb, restorer.restore(Photo(CAT)).photo.rgb)
+
+
+def test_only_holes_are_filled_unless_the_papers_pass_is_asked_for(checking):
+    raw, filled = (
+        checking.restore(Photo(CAT), choices=Choices(experts={"inpainting": 1.0}, passes=passes)).photo.rgb
+        for passes in (1, None)
+    )
+    assert np.array_equal(filled, holes_filled(CAT, raw)) and not np.array_equal(filled, raw)
+    for experts in ({"noise": 1.0}, {"inpainting": 0.5, "noise": 0.5}):
+        one, other = (
+            checking.restore(Photo(CAT), choices=Choices(experts=experts, passes=passes)).photo.rgb
+            for passes in (1, None)
+        )
+        assert np.array_equal(one, other)
 
 
 def test_every_pass_looks_anew(restorer):

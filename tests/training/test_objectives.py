@@ -126,6 +126,24 @@ def test_untouched_photos_are_taught_as_what_the_recipe_names(accelerator):
     torch.testing.assert_close(loss, entropy + 2 * strength.square().mean())
 
 
+def test_a_small_hole_is_taught_as_a_hole_and_none_as_nothing(accelerator):
+    trainee = RouterTrainee(router()).eval()
+    samples = batch(photos=3)._replace(
+        label=torch.tensor([1, 1, 0]), strength=torch.tensor([0.01, 0.0, 0.01]), second=torch.tensor([-1, -1, 1])
+    )
+    samples = samples._replace(second_strength=torch.tensor([0.0, 0.0, 0.02]))
+    target = torch.full((3, N), 1 / N)
+    target[0] = torch.eye(N)[1]
+    mild = faded_target(torch.tensor([0]), torch.tensor([0.01]), nothing_in_particular(N))[0]
+    target[2] = (mild + torch.eye(N)[1]) / 2
+    loss = RouterObjective(trainee, holes=1).backward(samples, accelerator)
+    with torch.no_grad():
+        logits, strength, _ = trainee(to_unit(samples.views))
+    strongest = torch.tensor([0.01, 0.0, 0.02])
+    expected = torch.nn.functional.cross_entropy(logits, target) + 2 * (strength - strongest).square().mean()
+    torch.testing.assert_close(loss, expected)
+
+
 def test_a_head_alone_learns_and_the_prior_stays_to_the_last_bit(accelerator):
     whole = router()
     whole.requires_grad_(False)

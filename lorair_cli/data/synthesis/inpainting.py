@@ -1,7 +1,8 @@
-"""Inpainting: parts of the photo painted white, to be filled in.
+"""Inpainting: parts of the photo painted white, or scratched, to be filled in.
 
 Holes are white (1.0) and nothing marks them but their colour, as in DA-CLIP (Luo et al., ICLR 2024); shapes follow
-RePaint's masks (Lugmayr et al., CVPR 2022) and what users bring. Numbers in ``ranges.INPAINTING``.
+RePaint's masks (Lugmayr et al., CVPR 2022) and what users bring. Scratches of prints and films are ours: some of them
+are not quite white, and lines may run across the whole photo. Numbers in ``ranges.INPAINTING``.
 """
 
 from __future__ import annotations
@@ -20,9 +21,17 @@ from lorair_cli.data.synthesis.ranges import INPAINTING, REFERENCE_SIDE, Range
 
 Mask = npt.NDArray[np.uint8]
 """``(h, w)``, 1 in a hole and 0 elsewhere."""
-Shape = Literal["thin", "wide", "scratch", "box", "letters", "half"]
+Shape = Literal["thin", "wide", "scratch", "line", "box", "letters", "half"]
 
-_ODDS: dict[Shape, float] = {"thin": 0.4, "wide": 0.13, "scratch": 0.12, "box": 0.12, "letters": 0.2, "half": 0.03}
+_ODDS: dict[Shape, float] = {
+    "thin": 0.38,
+    "wide": 0.12,
+    "scratch": 0.1,
+    "line": 0.1,
+    "box": 0.1,
+    "letters": 0.18,
+    "half": 0.02,
+}
 _MOST_PIECES = 400
 """An end to drawing, whatever is still to be covered."""
 _FONTS = (
@@ -41,11 +50,13 @@ class InpaintingParameters:
     """What the holes of one photo look like."""
 
     shape: Shape
-    """``thin``, ``wide`` and ``scratch`` are brush strokes, ``half`` is a missing side of the photo."""
+    """``thin``, ``wide`` and ``scratch`` are brush strokes, a ``line`` is a long scratch, ``half`` a missing side."""
     area: float
     """Share of the photo to be covered; drawing stops with the piece that reaches it."""
     size: float
     """Width of a stroke or height of a letter, pixels at the reference side (not for ``box`` and ``half``)."""
+    tone: float = 1.0
+    """Grey value in [0, 1] of the holes."""
 
 
 def draw(rng: np.random.Generator, strength: float) -> InpaintingParameters:
@@ -55,19 +66,27 @@ def draw(rng: np.random.Generator, strength: float) -> InpaintingParameters:
         "thin": INPAINTING.thin,
         "wide": INPAINTING.wide,
         "scratch": INPAINTING.scratch,
+        "line": INPAINTING.line,
         "letters": INPAINTING.letters,
     }
+    share = INPAINTING.line_share if shape == "line" else 1.0
     return InpaintingParameters(
         shape=shape,
-        area=INPAINTING.area_root.draw(rng, strength) ** 2,
+        area=share * INPAINTING.area_root.draw(rng, strength) ** 2,
         size=sizes[shape].draw(rng) if shape in sizes else 0.0,
+        tone=_tone(rng) if shape in ("scratch", "line") else 1.0,
     )
 
 
+def _tone(rng: np.random.Generator) -> float:
+    """Of scratches."""
+    return INPAINTING.scratch_tone.draw(rng) if rng.uniform() < INPAINTING.grey_chance else 1.0
+
+
 def apply(clean: Photo, parameters: InpaintingParameters, rng: np.random.Generator) -> Photo:
-    """``clean`` (``(h, w, 3)`` in [0, 1]) with white holes; every other pixel is untouched."""
+    """``clean`` (``(h, w, 3)`` in [0, 1]) with holes of one tone; every other pixel is untouched."""
     holed = cast(Photo, clean.copy())
-    holed[_holes(clean.shape[:2], parameters, rng) > 0] = 1
+    holed[_holes(clean.shape[:2], parameters, rng) > 0] = parameters.tone
     return holed
 
 
@@ -84,6 +103,8 @@ def _holes(shape: tuple[int, int], parameters: InpaintingParameters, rng: np.ran
             _cover_box(mask, wanted, rng)
         elif parameters.shape == "letters":
             _write(mask, size, rng)
+        elif parameters.shape == "line":
+            _scratch_across(mask, size, wanted, rng)
         else:
             _stroke(mask, size, wanted, rng)
         if cv2.countNonZero(mask) >= wanted:
@@ -132,3 +153,19 @@ def _stroke(mask: Mask, size: float, wanted: float, rng: np.random.Generator) ->
         corners.append(corners[-1] + step * np.array([math.cos(angle), math.sin(angle)]))
         angle += float(rng.normal(0, 0.9))
     cv2.polylines(mask, [np.array(corners).astype(np.int32)], False, 1, thickness)
+
+
+def _scratch_across(mask: Mask, size: float, wanted: float, rng: np.random.Generator) -> None:
+    """A nearly straight line, mostly along a side as on a film, up to all across the photo."""
+    height, width = mask.shape
+    thickness = max(round(size * float(rng.uniform(0.6, 1.25))), 1)
+    longest = min(math.hypot(height, width), max(wanted / thickness, 2.0))
+    if rng.uniform() < INPAINTING.along_chance:
+        angle = float(rng.integers(2)) * math.pi / 2 + float(rng.normal(0, 0.01))
+    else:
+        angle = float(rng.uniform(0, math.pi))
+    along, aside = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
+    reach = longest * float(rng.uniform(0.3, 1.0)) * np.linspace(-0.5, 0.5, 8)
+    wobble = rng.normal(0, 0.5 * float(rng.uniform()) * thickness, 8)
+    path = rng.uniform((0, 0), (width, height)) + np.outer(reach, along) + np.outer(wobble, aside)
+    cv2.polylines(mask, [path.round().astype(np.int32)], False, 1, thickness)

@@ -325,7 +325,7 @@ class InpaintingRanges:
     """Holes painted white, as in DA-CLIP (Luo et al., ICLR 2024), with RePaint's masks (Lugmayr et al., CVPR 2022).
 
     RePaint's thin masks (broken strokes of 12 of 256 pixels, a third of the photo) are the heavy end; the other kinds
-    are what users bring: boxes, lettering, scratches, a missing half.
+    are what users bring: boxes, lettering, scratches, a missing half. Scratches and their tones are by eye.
     """
 
     area_root: Span = Span(0.12, 0.63)
@@ -336,6 +336,16 @@ class InpaintingRanges:
     """Width of wide strokes, pixels."""
     scratch: Range = Range(2, 7, log=True)
     """Width of scratches, pixels."""
+    line: Range = Range(1, 7, log=True)
+    """Width of long scratches, pixels; never drawn thinner than one."""
+    line_share: float = 0.25
+    """Long scratches cover so much of what other holes would: 0.4 % to 10 % of the photo."""
+    along_chance: float = 0.65
+    """Probability that a long scratch runs along a side of the photo, as those of films do."""
+    grey_chance: float = 0.3
+    """Probability that scratches are not white."""
+    scratch_tone: Range = Range(0.7, 1.0)
+    """Their grey value then."""
     letters: Range = Range(10, 60, log=True)
     """Height of capital letters, pixels; never drawn smaller than 7."""
 
