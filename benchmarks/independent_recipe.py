@@ -240,6 +240,28 @@ def inpainting(image: Array, rng: np.random.Generator) -> Array:
     return np.where(holes[..., None] == 1, np.float32(1.0), image)
 
 
+def scratches(image: Array, rng: np.random.Generator) -> Array:
+    """A scratched print: 5 to 14 long light arcs with soft sides, hardly bent, half of them along a side of the photo.
+
+    One or two pixels wide on a photo of 360, not all of them white, and a little of the photo may shine through.
+    """
+    height, width = image.shape[:2]
+    side, film = min(height, width), rng.uniform(0.0, np.pi)
+    film = round(film / (np.pi / 2)) * np.pi / 2
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    for _ in range(int(rng.integers(5, 15))):
+        heading = film + rng.normal(0.0, 0.02) if rng.uniform() < 0.5 else rng.uniform(0.0, np.pi)
+        middle, reach = rng.uniform(0.1, 0.9, 2) * (height, width), rng.uniform(0.15, 0.9) * side
+        along = (columns - middle[1]) * np.cos(heading) + (rows - middle[0]) * np.sin(heading)
+        across = (rows - middle[0]) * np.cos(heading) - (columns - middle[1]) * np.sin(heading)
+        across = across + rng.normal(0.0, 0.04) * along**2 / side  # an arc
+        half = max(rng.uniform(0.5, 1.1) * side / 360, 0.5)
+        cover = np.clip(half + 0.5 - np.abs(across), 0.0, 1.0) * np.clip(reach / 2 + 0.5 - np.abs(along), 0.0, 1.0)
+        tone = np.full(3, rng.uniform(0.8, 1.0), np.float32)
+        image = _blend(image, tone, cover * rng.uniform(0.85, 1.0))
+    return image
+
+
 def _blend(below: Array, above: Array, cover: Array) -> Array:
     """``above`` over ``below``, images or one colour (3,), with opacity ``cover`` (h, w)."""
     mixed: Array = below * (1.0 - cover[..., None]) + above * cover[..., None]
@@ -293,8 +315,11 @@ RECIPES: dict[str, Recipe] = {
     "raindrop": raindrop,
     "shadow": shadow,
     "inpainting": inpainting,
+    "scratches": scratches,
 }
 """Every recipe by the name that result tables print."""
 
-DEGRADATION_OF: dict[str, str] = {name: name.removesuffix("-heavy").rstrip("-0123456789") for name in RECIPES}
+DEGRADATION_OF: dict[str, str] = {
+    name: "inpainting" if name == "scratches" else name.removesuffix("-heavy").rstrip("-0123456789") for name in RECIPES
+}
 """The degradation, one of the package's ten class names, that each recipe makes: what a router should answer."""

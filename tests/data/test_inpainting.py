@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def hole_share(shape, area, seed, clean=GREY):
 def test_holes_have_exactly_one_tone_and_the_rest_is_exactly_the_photo(seed):
     rng = np.random.default_rng(seed)
     clean = 0.6 * rng.random((64, 80, 3), dtype=np.float32)
-    parameters = draw(rng, 0.5)
+    parameters = replace(draw(rng, 0.5), softness=0.0)
     holed = apply(clean, parameters, rng)
     hole = np.any(holed != clean, axis=2)
     assert hole.any() and not hole.all()
@@ -32,6 +34,17 @@ def test_holes_are_white_but_for_some_scratches():
             assert 0.1 < np.mean(np.array(seen) < 1) < 0.5 and min(seen) >= 0.7
         else:
             assert set(seen) == {1.0}
+
+
+@pytest.mark.parametrize("shape", ["scratch", "line"])
+def test_soft_scratches_are_those_of_hard_edges_with_a_seam(shape):
+    hard = InpaintingParameters(shape, 0.03, 5.0, tone=0.9)
+    one, other = (apply(GREY, p, np.random.default_rng(3))[..., 0] for p in (hard, replace(hard, softness=0.6)))
+    assert other.max() == pytest.approx(0.9, abs=1e-6) and other.min() == 0.5, "between photo and tone"
+    hole, touched = one > 0.5, other > 0.5 + 1e-3
+    assert touched[hole].all() and touched.mean() > 1.1 * hole.mean()
+    seam = touched & (other < 0.89)
+    assert seam.any() and np.abs(other[hole].mean() - 0.9) < 0.1
 
 
 def test_long_scratches_run_along_the_sides_and_some_all_across():

@@ -2,7 +2,7 @@
 
 Holes are white (1.0) and nothing marks them but their colour, as in DA-CLIP (Luo et al., ICLR 2024); shapes follow
 RePaint's masks (Lugmayr et al., CVPR 2022) and what users bring. Scratches of prints and films are ours: some of them
-are not quite white, and lines may run across the whole photo. Numbers in ``ranges.INPAINTING``.
+are not quite white or have soft edges, and lines may run across the whole photo. Numbers in ``ranges.INPAINTING``.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ class InpaintingParameters:
     """Width of a stroke or height of a letter, pixels at the reference side (not for ``box`` and ``half``)."""
     tone: float = 1.0
     """Grey value in [0, 1] of the holes."""
+    softness: float = 0.0
+    """Of their edges: standard deviation of a Gaussian in pixels, of the photo itself; 0 is a hard edge."""
 
 
 def draw(rng: np.random.Generator, strength: float) -> InpaintingParameters:
@@ -74,19 +76,29 @@ def draw(rng: np.random.Generator, strength: float) -> InpaintingParameters:
         shape=shape,
         area=share * INPAINTING.area_root.draw(rng, strength) ** 2,
         size=sizes[shape].draw(rng) if shape in sizes else 0.0,
-        tone=_tone(rng) if shape in ("scratch", "line") else 1.0,
+        **(_looks_of_scratches(rng) if shape in ("scratch", "line") else {}),
     )
 
 
-def _tone(rng: np.random.Generator) -> float:
-    """Of scratches."""
-    return INPAINTING.scratch_tone.draw(rng) if rng.uniform() < INPAINTING.grey_chance else 1.0
+def _looks_of_scratches(rng: np.random.Generator) -> dict[str, float]:
+    looks = {}
+    if rng.uniform() < INPAINTING.grey_chance:
+        looks["tone"] = INPAINTING.scratch_tone.draw(rng)
+    if rng.uniform() < INPAINTING.soft_chance:
+        looks["softness"] = INPAINTING.softness.draw(rng)
+    return looks
 
 
 def apply(clean: Photo, parameters: InpaintingParameters, rng: np.random.Generator) -> Photo:
     """``clean`` (``(h, w, 3)`` in [0, 1]) with holes of one tone; every other pixel is untouched."""
+    holes = _holes(clean.shape[:2], parameters, rng)
+    if parameters.softness:
+        cover = cv2.GaussianBlur(holes.astype(np.float32), (0, 0), parameters.softness)[..., None]
+        # A thin line must not fade away altogether, as a print's would not: it is soft, and still a scratch.
+        cover = np.minimum(cover / max(float(cover.max()), 1e-6), 1)
+        return cast(Photo, clean * (1 - cover) + np.float32(parameters.tone) * cover)
     holed = cast(Photo, clean.copy())
-    holed[_holes(clean.shape[:2], parameters, rng) > 0] = parameters.tone
+    holed[holes > 0] = parameters.tone
     return holed
 
 

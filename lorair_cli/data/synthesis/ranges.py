@@ -346,6 +346,10 @@ class InpaintingRanges:
     """Probability that scratches are not white."""
     scratch_tone: Range = Range(0.7, 1.0)
     """Their grey value then."""
+    soft_chance: float = 0.5
+    """Probability that scratches have soft edges."""
+    softness: Range = Range(0.4, 0.8)
+    """Standard deviation of the Gaussian that makes them so, pixels."""
     letters: Range = Range(10, 60, log=True)
     """Height of capital letters, pixels; never drawn smaller than 7."""
 
