@@ -28,6 +28,7 @@ from independent_recipe import degrade as degrade_independently
 from lorair_cli.data.synthesis import degrade, jpeg, noise
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
+from lorair_cli.restoration.blending import HOLES
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.settings import DEFAULT_SETTING, TEN_DEGRADATIONS
@@ -113,8 +114,9 @@ def main() -> None:
             result = restorer.restore(Photo(lq), choices=Choices(passes=None))
             before.append(psnr(lq, gt))
             after.append(psnr(result.photo.rgb, gt))
-            # Most photos get one pass by the router's choice anyway.
-            single = result if result.passes == (result.diagnosis,) else restorer.restore(Photo(lq))
+            # Most photos get one pass by the router's choice anyway, and all of what it changes.
+            as_routed = result.passes == (result.diagnosis,) and result.diagnosis.likeliest != HOLES
+            single = result if as_routed else restorer.restore(Photo(lq))
             one_pass.append(psnr(single.photo.rgb, gt))
             if args.by_hand and degradation != UNTOUCHED:
                 experts = {degradation: 1.0}
