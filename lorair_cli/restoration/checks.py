@@ -26,12 +26,6 @@ BEYOND_DOUBT = 0.9
 """From this probability on, the router's choice is not questioned, and worth one more pass. What a repaired photo only
 resembles (soft as a blurred one, misty by nature) reached 0.86 on 44 photos that no test figure is of."""
 
-PLAIN = ("low-light", "noise", "rain", "snow")
-"""What no repaired photo resembles: none of those was taken for one of these with more than 0.5."""
-
-WITHOUT_DOUBLE = 0.6
-"""From this probability on, one of ``PLAIN`` is worth one more pass."""
-
 SECOND = 0.2
 """How probable a second choice must be to be tried."""
 
@@ -62,7 +56,7 @@ def finds_more(diagnosis: Diagnosis, passes: Sequence[Diagnosis]) -> bool:
     """
     found = diagnosis.likeliest
     return (
-        diagnosis.confidence >= (WITHOUT_DOUBLE if found in PLAIN else BEYOND_DOUBT)
+        diagnosis.confidence >= BEYOND_DOUBT
         and found not in (NOTHING, SHADOW)  # a restored photo has nothing wrong
         and all(found not in (expert.degradation for expert in before.experts) for before in passes)
     )
