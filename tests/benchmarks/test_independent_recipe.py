@@ -30,6 +30,7 @@ BANDS = {
     "raindrop": (22.0, 24.0),
     "shadow": (18.0, 20.0),
     "inpainting": (11.0, 17.0),
+    "scratches": (19.0, 27.0),  # two or three hundredths of the photo, white on what is darker by a half
 }
 
 
