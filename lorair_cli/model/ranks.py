@@ -38,22 +38,20 @@ def at_rank(experts: Mapping[str, Tensor], had: int, rank: int) -> dict[str, Ten
     return changed
 
 
-def with_room(experts: Mapping[str, Tensor], new: Mapping[str, Tensor], had: int) -> dict[str, Tensor]:
-    """``experts`` of rank ``had`` for a network of a higher one, whose further directions are free to learn.
+def with_room(experts: Mapping[str, Tensor], new: Mapping[str, Tensor], had: int, rank: int) -> dict[str, Tensor]:
+    """``experts`` of rank ``had`` for a network of a higher ``rank``, whose further directions are free to learn.
 
     Zeros alone would never learn: neither A nor B would have a gradient. As in a new expert A is random and B zero,
     so that the product is what it was.
 
     Args:
         experts: as for :func:`at_rank`.
-        new: a new network's, of the rank and the number of experts that are wanted.
+        new: a new network's, of that rank and as many experts.
     """
-    grown: dict[str, Tensor] = {}
-    for convolution, a, b in _pairs(experts):
-        mine = new[f"{convolution}.{_A}"]
-        rank = mine.shape[1] * had // a.shape[1]
-        grown |= at_rank({f"{convolution}.{_A}": a, f"{convolution}.{_B}": b}, had, rank)
-        grown[f"{convolution}.{_A}"][:, a.shape[1] :] = mine[:, a.shape[1] :]
+    grown = at_rank(experts, had, rank)
+    for convolution, a, _ in _pairs(experts):
+        name, before = f"{convolution}.{_A}", a.shape[1]
+        grown[name][:, before:] = new[name][:, before:]
     return grown
 
 

@@ -194,7 +194,7 @@ def _of_rank(network: RestorationNetwork, experts: dict[str, Tensor], had: int) 
     rank = network.config.rank
     if rank == had or not network.config.experts:
         return experts
-    return with_room(experts, network.state_dict(), had) if rank > had else at_rank(experts, had, rank)
+    return with_room(experts, network.state_dict(), had, rank) if rank > had else at_rank(experts, had, rank)
 
 
 def _plain(config: NetworkConfig) -> NetworkConfig:

@@ -48,7 +48,7 @@ def test_what_is_no_experts_is_left_out():
 def test_with_room_nothing_changes_and_everything_can_learn(kernel):
     small, new = experts(2, kernel=kernel), experts(5, kernel=kernel, seed=1)
     new["conv.expert_b"] = torch.zeros_like(new["conv.expert_b"])
-    grown = with_room(small, new, 2)
+    grown = with_room(small, new, 2, 5)
     torch.testing.assert_close(products(grown), products(small))
     a, b = (grown[f"conv.expert_{x}"].requires_grad_() for x in "ab")
     torch.manual_seed(2)
