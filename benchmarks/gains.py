@@ -28,10 +28,9 @@ from independent_recipe import degrade as degrade_independently
 from lorair_cli.data.synthesis import degrade, jpeg, noise
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
-from lorair_cli.restoration.blending import HOLES
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
-from lorair_cli.settings import DEFAULT_SETTING, TEN_DEGRADATIONS
+from lorair_cli.settings import DEFAULT_SETTING, HOLES, TEN_DEGRADATIONS
 from lorair_cli.weights.checkpoint import Checkpoint
 from lorair_cli.weights.loading import load_weights
 

@@ -45,6 +45,9 @@ TEN_DEGRADATIONS = (
 )
 """All degradations this project knows, in the folder order of DA-CLIP, which Setting V follows."""
 
+HOLES = "inpainting"
+"""The degradation that is plain however little there is of it, and leaves the rest of a photo as it was."""
+
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (

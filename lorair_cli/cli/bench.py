@@ -101,6 +101,7 @@ def bench(
         return
     selection = select(dataset or [], setting, table)
     wanted = None if metrics is None else parse_metrics(metrics)
+    most = parse_passes(passes)
     if root is None and any(b.obtain for b in selection.benchmarks):
         if selection.table is None:
             raise UsageError("no folder with data sets was named", "use --data, or measure `--dataset builtin`")
@@ -112,7 +113,7 @@ def bench(
     if team.size > 1 and wanted is not None and "fid" in wanted:
         raise UsageError("fid needs all results in one process", "start without accelerate, or leave it out")
     restorer, identity = load(selection.weights_setting, device, precision)
-    subject = restorer_subject(restorer, identity, parse_passes(passes))
+    subject = restorer_subject(restorer, identity, most)
     gallery = None if html is None else Gallery()
 
     def measure(store: Store, share: tuple[int, int], gallery: Gallery | None) -> Outcome:

@@ -68,6 +68,7 @@ def evaluate(
     names = protocol or ["rgb" if target is not None else "no-reference"]
     default = ("psnr", "ssim") if target is not None else ("loe",)
     wanted = default if metrics is None else parse_metrics(metrics)
+    most = parse_passes(passes)
     if target is None and "fid" in wanted:
         raise UsageError("fid compares with ground truth", "name --target")
     meter = Meter([get_protocol(name) for name in names], wanted, str(choose_device(device)))
@@ -89,7 +90,7 @@ def evaluate(
             top_k=top_k,
             pooling_window=pooling_window,
         )
-        subject = restorer_subject(restorer, identity, parse_passes(passes))
+        subject = restorer_subject(restorer, identity, most)
     with measured.picture_progress() as started:
         advance = started("measuring", len(pairs))
         records, fid = measure("folder", pairs.read(), subject, meter, Store(None), advance)

@@ -8,9 +8,6 @@ import numpy as np
 
 from lorair_cli.imaging.arrays import Floats, Pixels, from_float, to_float
 
-HOLES = "inpainting"
-"""The degradation that leaves most of a photo as it was."""
-
 LEAST_CHANGE = 16 / 255
 """A hole is filled with something that differs from it by more than so much, in one colour at least. What an expert
 changes less was no hole; from half of it on, more and more of the change is taken, so that no edge is seen. On

@@ -37,10 +37,15 @@ class Choices:
             raise UsageError(f"strength {self.strength} is outside 0 to 1")
         if self.only_if is not None and not 0 <= self.only_if <= 1:
             raise UsageError(f"probability {self.only_if} is outside 0 to 1")
-        if self.passes is not None and not 1 <= self.passes <= MOST_PASSES:
-            raise UsageError(f"{self.passes} passes are outside 1 to {MOST_PASSES}")
+        if self.passes is not None:
+            _check_passes(self.passes)
         if self.experts is not None:
             _check_weights(self.experts)
+
+
+def _check_passes(passes: int) -> None:
+    if not 1 <= passes <= MOST_PASSES:
+        raise UsageError(f"{passes} passes are outside 1 to {MOST_PASSES}")
 
 
 def _check_weights(experts: Mapping[str, float]) -> None:
@@ -57,13 +62,15 @@ def _check_weights(experts: Mapping[str, float]) -> None:
 
 
 def parse_passes(text: str) -> int | None:
-    """``auto`` as None, or a number. Raises ``UsageError``."""
+    """``auto`` as None, or a number of passes. Raises ``UsageError``."""
     if text == "auto":
         return None
     try:
-        return int(text)
+        passes = int(text)
     except ValueError:
         raise UsageError(f"{text!r} is no number of passes", f"use auto, or 1 to {MOST_PASSES}") from None
+    _check_passes(passes)
+    return passes
 
 
 def parse_experts(text: str) -> dict[str, float]:

@@ -19,7 +19,7 @@ from lorair_cli.imaging.tiles import TileBlender, plan_tiles
 from lorair_cli.imaging.views import native_views, resize_views
 from lorair_cli.model.network import RestorationNetwork, fold
 from lorair_cli.model.routing import Routing, convinced, mixture_weights
-from lorair_cli.restoration.blending import HOLES, blended, holes_filled
+from lorair_cli.restoration.blending import blended, holes_filled
 from lorair_cli.restoration.checks import (
     MOST_BY_ITSELF,
     NOTHING,
@@ -33,7 +33,7 @@ from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.device import Precision, choose_device, choose_precision
 from lorair_cli.restoration.memory import choose_tile, free_memory, is_out_of_memory, release
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
-from lorair_cli.settings import DEFAULT_SETTING
+from lorair_cli.settings import DEFAULT_SETTING, HOLES
 from lorair_cli.weights import publish
 from lorair_cli.weights.checkpoint import Checkpoint
 from lorair_cli.weights.loading import load_weights

@@ -21,7 +21,7 @@ from lorair_cli.data.real import MixedPairs, RealPairs
 from lorair_cli.errors import UsageError
 from lorair_cli.model.network import RestorationNetwork, parameter_count
 from lorair_cli.model.router import Router
-from lorair_cli.settings import Setting
+from lorair_cli.settings import HOLES, Setting
 from lorair_cli.training.curves import Curves
 from lorair_cli.training.engine import StageRun
 from lorair_cli.training.folder import RunFolder
@@ -206,7 +206,7 @@ class TrainingRun:
                 self.recipe.learns_strength,
                 predecessor,
                 self.recipe.keeps_prior,
-                self._label("inpainting"),
+                self._label(HOLES),
                 self._label(self.recipe.untouched_as),
             )
         router = router.requires_grad_(False).to(accelerator.device)

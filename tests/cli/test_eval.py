@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import skimage.data
 
+from lorair_cli.cli import measured
+
 COMMAND = "eval"
 
 
@@ -101,4 +103,13 @@ def test_passes_are_one_unless_asked_for(folders, weights_file, call):
     arguments = ("--input", folders / "lq", "--target", folders / "gt", "--weights", weights_file, "--device", "cpu")
     plain, one, three = (call(*arguments, "--csv", *more)[1] for more in ((), ("--passes", "1"), ("--passes", "3")))
     assert plain == one != three
-    assert call(*arguments, "--passes", "0")[0] == 2
+
+
+@pytest.mark.parametrize("command", [("eval", "--input"), ("bench", "--dataset", "builtin", "--data")])
+@pytest.mark.parametrize(("passes", "message"), [("0", "outside 1 to"), ("all", "no number of passes")])
+def test_an_impossible_number_of_passes_is_refused_before_anything_is_loaded(
+    command, passes, message, folders, monkeypatch, script
+):
+    monkeypatch.setattr(measured, "load_restorer", lambda *_, **__: pytest.fail("weights were loaded"))
+    code, stdout, stderr, _ = script(*command, folders / "lq", "--passes", passes)
+    assert code == 2 and message in stderr and stdout == ""
