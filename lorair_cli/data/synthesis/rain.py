@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from lorair_cli.data.synthesis.fields import Field, plausible_depth, smooth_field
-from lorair_cli.data.synthesis.haze import thin_out
+from lorair_cli.data.synthesis.haze import scatter, thin_out
 from lorair_cli.data.synthesis.light import Photo
 from lorair_cli.data.synthesis.ranges import RAIN, REFERENCE_SIDE
 
@@ -96,20 +96,19 @@ def apply(clean: Photo, parameters: RainParameters, rng: np.random.Generator) ->
     light = np.clip(streaks, 0, 1)[..., None]
     rainy = clean + light * (1 - clean) if parameters.screened else np.minimum(clean + light, 1)
     if parameters.veil:
-        opacity = _opacity(clean, parameters, rng)[..., None]
-        rainy += opacity * (np.float32(parameters.airlight) - rainy)
+        rainy = scatter(rainy, _transmission(clean, parameters, rng), (parameters.airlight,) * 3)
     return np.clip(rainy, 0, 1)
 
 
-def _opacity(clean: Photo, parameters: RainParameters, rng: np.random.Generator) -> Field:
-    """``1 - T`` of the veil, ``(h, w)`` in [0, 0.95], ``parameters.veil`` in the mean."""
+def _transmission(clean: Photo, parameters: RainParameters, rng: np.random.Generator) -> Field:
+    """T of the veil, ``(h, w)`` in [0.05, 1], ``1 - parameters.veil`` in the mean."""
     if parameters.deep:
-        opacity = 1 - thin_out(plausible_depth(clean, rng), 1 - parameters.veil)
+        transmission = thin_out(plausible_depth(clean, rng), 1 - parameters.veil)
     else:
         shape = clean.shape[:2]
         # Half to one and a half times the mean: the veil is never even.
-        opacity = np.float32(parameters.veil) * (smooth_field(shape, rng, 0.7 * min(shape)) + np.float32(0.5))
-    return cast(Field, np.clip(opacity, 0, 0.95))
+        transmission = 1 - np.float32(parameters.veil) * (smooth_field(shape, rng, 0.7 * min(shape)) + np.float32(0.5))
+    return cast(Field, np.clip(transmission, 0.05, 1))
 
 
 def _layer(shape: tuple[int, int], layer: StreakLayer, rng: np.random.Generator) -> Field:
