@@ -19,7 +19,7 @@ def hole_share(shape, area, seed, clean=GREY):
 def test_holes_have_exactly_one_tone_and_the_rest_is_exactly_the_photo(seed):
     rng = np.random.default_rng(seed)
     clean = 0.6 * rng.random((64, 80, 3), dtype=np.float32)
-    parameters = replace(draw(rng, 0.5), softness=0.0)
+    parameters = replace(draw(rng, 0.5), softness=0.0, opacity=1.0)
     holed = apply(clean, parameters, rng)
     hole = np.any(holed != clean, axis=2)
     assert hole.any() and not hole.all()
@@ -45,6 +45,20 @@ def test_soft_scratches_are_those_of_hard_edges_with_a_seam(shape):
     assert touched[hole].all() and touched.mean() > 1.1 * hole.mean()
     seam = touched & (other < 0.89)
     assert seam.any() and np.abs(other[hole].mean() - 0.9) < 0.1
+
+
+def test_the_photo_shines_through_sheer_scratches():
+    clean = np.random.default_rng(1).random((64, 80, 3), dtype=np.float32)
+    opaque = InpaintingParameters("line", 0.05, 3.0, tone=0.9)
+    one, other = (apply(clean, p, np.random.default_rng(3)) for p in (opaque, replace(opaque, opacity=0.75)))
+    assert np.any(one != clean)
+    assert other == pytest.approx(clean + 0.75 * (one - clean), abs=1e-6)
+
+
+def test_some_scratches_let_the_photo_shine_through_and_no_other_holes_do():
+    drawn = [draw(np.random.default_rng(k), 0.5) for k in range(400)]
+    sheer = [p for p in drawn if p.opacity < 1]
+    assert {p.shape for p in sheer} == {"scratch", "line"} and min(p.opacity for p in sheer) >= 0.7
 
 
 def test_long_scratches_run_along_the_sides_and_some_all_across():

@@ -2,7 +2,8 @@
 
 Holes are white (1.0) and nothing marks them but their colour, as in DA-CLIP (Luo et al., ICLR 2024); shapes follow
 RePaint's masks (Lugmayr et al., CVPR 2022) and what users bring. Scratches of prints and films are ours: some of them
-are not quite white or have soft edges, and lines may run across the whole photo. Numbers in ``ranges.INPAINTING``.
+are not quite white, have soft edges or let the photo shine through, and lines may run across the whole photo, straight
+or a little bent. Numbers in ``ranges.INPAINTING``.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ Mask = npt.NDArray[np.uint8]
 Shape = Literal["thin", "wide", "scratch", "line", "box", "letters", "half"]
 
 _ODDS: dict[Shape, float] = {
-    "thin": 0.38,
-    "wide": 0.12,
+    "thin": 0.32,
+    "wide": 0.1,
     "scratch": 0.1,
-    "line": 0.1,
+    "line": 0.2,
     "box": 0.1,
-    "letters": 0.18,
+    "letters": 0.16,
     "half": 0.02,
 }
 _MOST_PIECES = 400
@@ -59,6 +60,8 @@ class InpaintingParameters:
     """Grey value in [0, 1] of the holes."""
     softness: float = 0.0
     """Of their edges: standard deviation of a Gaussian in pixels, of the photo itself; 0 is a hard edge."""
+    opacity: float = 1.0
+    """How much of the photo they hide, in (0, 1]."""
 
 
 def draw(rng: np.random.Generator, strength: float) -> InpaintingParameters:
@@ -86,20 +89,20 @@ def _looks_of_scratches(rng: np.random.Generator) -> dict[str, float]:
         looks["tone"] = INPAINTING.scratch_tone.draw(rng)
     if rng.uniform() < INPAINTING.soft_chance:
         looks["softness"] = INPAINTING.softness.draw(rng)
+    if rng.uniform() < INPAINTING.sheer_chance:
+        looks["opacity"] = INPAINTING.opacity.draw(rng)
     return looks
 
 
 def apply(clean: Photo, parameters: InpaintingParameters, rng: np.random.Generator) -> Photo:
     """``clean`` (``(h, w, 3)`` in [0, 1]) with holes of one tone; every other pixel is untouched."""
-    holes = _holes(clean.shape[:2], parameters, rng)
+    cover = _holes(clean.shape[:2], parameters, rng).astype(np.float32)
     if parameters.softness:
-        cover = cv2.GaussianBlur(holes.astype(np.float32), (0, 0), parameters.softness)[..., None]
+        cover = cv2.GaussianBlur(cover, (0, 0), parameters.softness)
         # A thin line must not fade away altogether, as a print's would not: it is soft, and still a scratch.
         cover = np.minimum(cover / max(float(cover.max()), 1e-6), 1)
-        return cast(Photo, clean * (1 - cover) + np.float32(parameters.tone) * cover)
-    holed = cast(Photo, clean.copy())
-    holed[holes > 0] = parameters.tone
-    return holed
+    cover = parameters.opacity * cover[..., None]
+    return cast(Photo, clean * (1 - cover) + np.float32(parameters.tone) * cover)
 
 
 def _holes(shape: tuple[int, int], parameters: InpaintingParameters, rng: np.random.Generator) -> Mask:
@@ -168,7 +171,7 @@ def _stroke(mask: Mask, size: float, wanted: float, rng: np.random.Generator) ->
 
 
 def _scratch_across(mask: Mask, size: float, wanted: float, rng: np.random.Generator) -> None:
-    """A nearly straight line, mostly along a side as on a film, up to all across the photo."""
+    """A line that is nearly straight, mostly along a side as on a film, up to all across the photo."""
     height, width = mask.shape
     thickness = max(round(size * float(rng.uniform(0.6, 1.25))), 1)
     longest = min(math.hypot(height, width), max(wanted / thickness, 2.0))
@@ -177,7 +180,10 @@ def _scratch_across(mask: Mask, size: float, wanted: float, rng: np.random.Gener
     else:
         angle = float(rng.uniform(0, math.pi))
     along, aside = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
-    reach = longest * float(rng.uniform(0.3, 1.0)) * np.linspace(-0.5, 0.5, 8)
+    chord = longest * float(rng.uniform(0.3, 1.0))
+    reach = chord * np.linspace(-0.5, 0.5, 8)
     wobble = rng.normal(0, 0.5 * float(rng.uniform()) * thickness, 8)
+    if rng.uniform() < INPAINTING.bent_chance:
+        wobble += rng.normal(0, INPAINTING.bend) * chord * ((2 * reach / chord) ** 2)
     path = rng.uniform((0, 0), (width, height)) + np.outer(reach, along) + np.outer(wobble, aside)
     cv2.polylines(mask, [path.round().astype(np.int32)], False, 1, thickness)

@@ -350,6 +350,14 @@ class InpaintingRanges:
     """Probability that scratches have soft edges."""
     softness: Range = Range(0.4, 0.8)
     """Standard deviation of the Gaussian that makes them so, pixels."""
+    sheer_chance: float = 0.3
+    """Probability that the photo shines through scratches."""
+    opacity: Range = Range(0.7, 1.0)
+    """How much of it they hide then."""
+    bent_chance: float = 0.35
+    """Probability that a long scratch is an arc."""
+    bend: float = 0.06
+    """Standard deviation of its height over its chord."""
     letters: Range = Range(10, 60, log=True)
     """Height of capital letters, pixels; never drawn smaller than 7."""
 
