@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -68,6 +69,22 @@ def test_long_scratches_run_along_the_sides_and_some_all_across():
         longest.append((hole.mean(axis=0).max(), hole.mean(axis=1).max()))  # of a column, of a row
     assert max(column for column, _ in longest) > 0.8 and max(row for _, row in longest) > 0.8
     assert np.mean([max(pair) > 0.25 for pair in longest]) > 0.8
+
+
+def test_some_long_scratches_are_bent_a_little():
+    grey, bends = np.full((300, 400, 3), 0.5, np.float32), []
+    for seed in range(120):
+        hole = apply(grey, InpaintingParameters("line", 0.002, 1.0), np.random.default_rng(seed))[..., 0] == 1
+        pieces, labels = cv2.connectedComponents(hole.astype(np.uint8))
+        for piece in range(1, pieces):
+            places = np.argwhere(labels == piece).astype(float)
+            if len(places) > 60:
+                places -= places.mean(axis=0)
+                along, aside = (places @ np.linalg.svd(places, full_matrices=False)[2].T).T
+                bends.append(np.ptp(aside) / np.ptp(along))
+    # A straight one of 60 pixels and more is up to 0.04 wide; a few are two scratches that cross.
+    assert 0.12 < np.mean(np.array(bends) > 0.05) < 0.5
+    assert np.quantile(bends, 0.9) < 0.3
 
 
 @pytest.mark.parametrize("shape", SHAPES)
