@@ -171,7 +171,7 @@ def _stroke(mask: Mask, size: float, wanted: float, rng: np.random.Generator) ->
 
 
 def _scratch_across(mask: Mask, size: float, wanted: float, rng: np.random.Generator) -> None:
-    """A line that is nearly straight, mostly along a side as on a film, up to all across the photo."""
+    """A straight or slightly bent line, mostly along a side as on a film, up to all across the photo."""
     height, width = mask.shape
     thickness = max(round(size * float(rng.uniform(0.6, 1.25))), 1)
     longest = min(math.hypot(height, width), max(wanted / thickness, 2.0))
@@ -181,9 +181,9 @@ def _scratch_across(mask: Mask, size: float, wanted: float, rng: np.random.Gener
         angle = float(rng.uniform(0, math.pi))
     along, aside = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
     chord = longest * float(rng.uniform(0.3, 1.0))
-    reach = chord * np.linspace(-0.5, 0.5, 8)
+    places = np.linspace(-1, 1, 8)  # from one end of the chord to the other
     wobble = rng.normal(0, 0.5 * float(rng.uniform()) * thickness, 8)
     if rng.uniform() < INPAINTING.bent_chance:
-        wobble += rng.normal(0, INPAINTING.bend) * chord * ((2 * reach / chord) ** 2)
-    path = rng.uniform((0, 0), (width, height)) + np.outer(reach, along) + np.outer(wobble, aside)
+        wobble += rng.normal(0, INPAINTING.bend) * chord * places**2
+    path = rng.uniform((0, 0), (width, height)) + np.outer(chord / 2 * places, along) + np.outer(wobble, aside)
     cv2.polylines(mask, [path.round().astype(np.int32)], False, 1, thickness)

@@ -94,10 +94,10 @@ def apply(clean: Photo, parameters: RainParameters, rng: np.random.Generator) ->
     for layer in parameters.layers:
         streaks += _layer(shape, layer, rng)
     light = np.clip(streaks, 0, 1)[..., None]
-    rainy = clean + light * (1 - clean) if parameters.screened else np.minimum(clean + light, 1)
-    if parameters.veil:
-        rainy = scatter(rainy, _transmission(clean, parameters, rng), (parameters.airlight,) * 3)
-    return np.clip(rainy, 0, 1)
+    rainy: Photo = np.clip(clean + (light * (1 - clean) if parameters.screened else light), 0, 1)
+    if not parameters.veil:
+        return rainy
+    return scatter(rainy, _transmission(clean, parameters, rng), (parameters.airlight,) * 3)
 
 
 def _transmission(clean: Photo, parameters: RainParameters, rng: np.random.Generator) -> Field:
