@@ -20,8 +20,8 @@ from torch.utils.data import Dataset
 from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.synthesis import SYNTHESES, degrade, in_order
 from lorair_cli.errors import TrainingError
-from lorair_cli.imaging.arrays import to_float
-from lorair_cli.imaging.views import mirrored_to, native_views, resize_views
+from lorair_cli.imaging.arrays import mirrored_to, to_float
+from lorair_cli.imaging.views import native_views, resize_views
 from lorair_cli.model.config import ViewMode
 from lorair_cli.settings import TEN_DEGRADATIONS, Setting
 
@@ -175,7 +175,7 @@ class SyntheticPairs(Dataset[Sample]):
     def draw(self, label: int, rng: np.random.Generator) -> Sample:
         """A sample of one degradation, everything else drawn from ``rng``."""
         s = self.sampling
-        photo = mirrored_to(self.clean.read(int(rng.integers(len(self.clean)))), s.patch)
+        photo = mirrored_to(self.clean.read(int(rng.integers(len(self.clean)))), s.patch, s.patch)
         gt = Cut.draw(photo, s, rng).of(photo)
         names, second, second_strength = self.setting.degradations, None, 0.0
         strength = 0.0 if rng.uniform() < s.untouched else s.strength(names[label], rng)

@@ -13,7 +13,7 @@ from lorair_cli.data.catalogue import LocatedSet, load_catalogue, locate_set
 from lorair_cli.data.clean import DECODED_BYTES, CleanPhotos
 from lorair_cli.data.pairs import Cut, Pixels, Sample, Sampling, SyntheticPairs, as_sample, probabilities
 from lorair_cli.errors import TrainingError
-from lorair_cli.imaging.views import mirrored_to
+from lorair_cli.imaging.arrays import mirrored_to
 from lorair_cli.model.config import ViewMode
 from lorair_cli.settings import Setting
 
@@ -89,7 +89,7 @@ class RealPairs:
                 raise TrainingError(
                     f"{self.inputs.paths[pair]}: its truth has another size", "`lorair data check` finds all of them"
                 )
-        lq, gt = mirrored_to(lq, s.patch), mirrored_to(gt, s.patch)
+        lq, gt = mirrored_to(lq, s.patch, s.patch), mirrored_to(gt, s.patch, s.patch)
         cut = Cut.draw(gt, s, rng)
         whole = (cut.height, cut.width) == gt.shape[:2]
         lq, gt = cut.of(lq), cut.of(gt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ Pixels: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 """``float32`` samples, nominally in [0, 1]."""
+
+AnyNumber = TypeVar("AnyNumber", bound=np.generic)
 
 
 def max_value(dtype: npt.DTypeLike) -> int:
@@ -59,6 +61,17 @@ def to_grey(rgb: Pixels) -> Pixels:
     luma //= np.uint32(1000)
     grey: Pixels = luma.astype(rgb.dtype)
     return grey
+
+
+def mirrored_to(image: npt.NDArray[AnyNumber], height: int, width: int) -> npt.NDArray[AnyNumber]:
+    """``image`` ``(h, w, c)``, at the bottom and right mirrored up to ``height`` and ``width`` where it is smaller.
+
+    Enlarging would blur it, and a bar of one colour would be an edge, and a brightness, that the scene does not have.
+    """
+    h, w = image.shape[:2]
+    if h >= height and w >= width:
+        return image
+    return np.pad(image, ((0, max(height - h, 0)), (0, max(width - w, 0)), (0, 0)), mode="symmetric")
 
 
 def oriented(pixels: Pixels, orientation: int) -> Pixels:

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from lorair_cli.imaging.arrays import mirrored_to
+
 Pixels = npt.NDArray[np.uint8]
 
 REACH = 768
@@ -52,7 +54,7 @@ def native_views(rgb: Pixels, view: int, limit: int | None = None, rng: np.rando
         ``(1 + M, view, view, 3)`` uint8, the downsampled view first.
     """
     whole = np.asarray(Image.fromarray(rgb).resize((view, view), Image.Resampling.BICUBIC))
-    rgb = mirrored_to(rgb, view)
+    rgb = mirrored_to(rgb, view, view)
     h, w = rgb.shape[:2]
     if limit is None:
         corners = [(y, x) for y in _even(h, view) for x in _even(w, view)]
@@ -74,11 +76,3 @@ def _even(length: int, view: int) -> list[int]:
     return (
         [round(i * (length - view) / max(count - 1, 1)) for i in range(count)] if count > 1 else [(length - view) // 2]
     )
-
-
-def mirrored_to(rgb: Pixels, side: int) -> Pixels:
-    """``rgb`` ``(h, w, 3)`` with each side that is shorter than ``side`` mirrored up to it; enlarging would blur it."""
-    h, w = rgb.shape[:2]
-    if h >= side and w >= side:
-        return rgb
-    return np.pad(rgb, ((0, max(side - h, 0)), (0, max(side - w, 0)), (0, 0)), mode="symmetric")

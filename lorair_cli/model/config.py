@@ -57,6 +57,10 @@ class NetworkConfig:
         """Height and width of an input are padded to a multiple of this: the coarsest stage's stride, in pixels."""
         return int(self.stem * 2 ** len(self.encoder_blocks))
 
+    def fitting(self, height: int, width: int) -> tuple[int, int]:
+        """The smallest height and width, no less than these, that are such multiples."""
+        return height + -height % self.multiple, width + -width % self.multiple
+
     @property
     def expert_scale(self) -> float:
         """alpha / r with alpha = 2r."""

@@ -64,7 +64,8 @@ class RestorationNetwork(nn.Module):
         """Restore a batch.
 
         Args:
-            lq: ``(b, 3, h, w)`` RGB in [0, 1], any size; padded with zeros at the bottom and right as the authors do.
+            lq: ``(b, 3, h, w)`` RGB in [0, 1], any size; padded with zeros at the bottom and right as the authors do
+                (the restorer gives sizes that fit).
             prior: ``(b, prior)`` of the router.
             mixture: expert weights ``(b, n)`` or ``(1, n)`` for all; None for a network without experts.
             pooling_window: side of the channel attention's pooling window in pixels of ``lq``; None pools globally.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lorair_cli.errors import ImageError, UsageError
-from lorair_cli.imaging.arrays import Floats, Pixels, from_float, to_eight_bits, to_float
+from lorair_cli.imaging.arrays import Floats, Pixels, from_float, mirrored_to, to_eight_bits, to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.imaging.tiles import TileBlender, plan_tiles
 from lorair_cli.imaging.views import native_views, resize_views
@@ -351,9 +351,16 @@ class Restorer:
         return kept[1]
 
     def _restore_tile(self, network: RestorationNetwork, rgb: Floats, prior: Tensor) -> Floats:
-        """One tile ``(h, w, 3)`` in [0, 1] through the folded network."""
+        """One tile ``(h, w, 3)`` in [0, 1] through the folded network.
+
+        A size that the network's strides do not divide is filled up with the mirrored photo. The network itself would
+        fill it with zeros, as the authors' code does: black bars, which it never saw in training. They spoil the edge
+        beside them, and the channel attention, which pools over the whole tile, takes them for a part of the scene.
+        """
+        height, width = rgb.shape[:2]
+        rgb = mirrored_to(rgb, *network.config.fitting(height, width))
         x = torch.from_numpy(rgb).permute(2, 0, 1)[None].to(self.device)  # channels_last by construction
-        y = network(x, prior[None], None, self.pooling_window)[0].permute(1, 2, 0)
+        y = network(x, prior[None], None, self.pooling_window)[0, :, :height, :width].permute(1, 2, 0)
         if not bool(torch.isfinite(y).all()):
             exact = network.intro.weight.dtype == torch.float32
             raise _NoColoursError("not finite", None if exact else "try --precision float32")

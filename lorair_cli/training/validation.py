@@ -12,7 +12,7 @@ from torch import Tensor
 from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.pairs import chw, quantised
 from lorair_cli.data.synthesis import degrade
-from lorair_cli.imaging.arrays import to_float
+from lorair_cli.imaging.arrays import mirrored_to, to_float
 from lorair_cli.imaging.views import native_views, resize_views
 from lorair_cli.model.config import ViewMode
 from lorair_cli.model.network import RestorationNetwork
@@ -122,9 +122,11 @@ class Validation:
         self, network: RestorationNetwork, lq: npt.NDArray[np.uint8], prior: Tensor, logits: Tensor, top_k: int
     ) -> npt.NDArray[np.uint8]:
         mixture = mixture_weights(logits, top_k) if network.config.experts else None
-        x = (chw(lq[None]).float() / 255).to(prior.device)
+        height, width = lq.shape[:2]
+        filled = mirrored_to(lq, *network.config.fitting(height, width))  # as ``lorair restore`` does
+        x = (chw(filled[None]).float() / 255).to(prior.device)
         y = network(x.contiguous(memory_format=torch.channels_last), prior, mixture)
-        return quantised(y[0].float().permute(1, 2, 0).cpu().numpy())
+        return quantised(y[0, :, :height, :width].float().permute(1, 2, 0).cpu().numpy())
 
 
 def psnr(image: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> float:

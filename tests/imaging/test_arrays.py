@@ -4,7 +4,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from lorair_cli.imaging.arrays import from_float, max_value, oriented, to_eight_bits, to_float, to_grey
+from lorair_cli.imaging.arrays import (
+    from_float,
+    max_value,
+    mirrored_to,
+    oriented,
+    to_eight_bits,
+    to_float,
+    to_grey,
+)
 
 # Shared machines stall: time says nothing about these tests.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -63,3 +71,17 @@ def test_orientation_agrees_with_pillow(orientation):
     image = Image.fromarray(pixels)
     image.getexif()[274] = orientation
     assert np.array_equal(oriented(pixels, orientation), np.asarray(ImageOps.exif_transpose(image)))
+
+
+@PATIENT
+@given(
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    least=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    dtype=st.sampled_from([np.uint8, np.float32]),
+)
+def test_a_mirrored_image_goes_back_and_forth_at_the_bottom_and_the_right(size, least, dtype):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(dtype)
+    larger = mirrored_to(image, *least)
+    assert larger.shape == (max(size[0], least[0]), max(size[1], least[1]), 3) and larger.dtype == dtype
+    there, along = (([*range(n), *reversed(range(n))] * 30)[:m] for n, m in zip(size, larger.shape, strict=False))
+    assert np.array_equal(larger, image[there][:, along])

@@ -10,6 +10,11 @@ def test_multiple_is_the_stride_of_the_coarsest_stage(stem, stages, multiple):
     assert NetworkConfig(encoder_blocks=(1,) * stages, decoder_blocks=(1,) * stages, stem=stem).multiple == multiple
 
 
+@pytest.mark.parametrize("size, fitting", [((16, 32), (16, 32)), ((1, 17), (16, 32)), ((33, 16), (48, 16))])
+def test_a_size_that_does_not_fit_grows_to_the_next_that_does(size, fitting):
+    assert NetworkConfig().fitting(*size) == fitting
+
+
 def test_defaults_are_the_papers():
     assert NetworkConfig().multiple == 16
     assert RouterConfig(ClipEncoderConfig(), classes=3).prior_channels == NetworkConfig().prior_channels == 384

@@ -1,6 +1,7 @@
 import copy
 from unittest.mock import Mock
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
@@ -17,7 +18,7 @@ from lorair_cli.restoration.memory import LARGEST_TILE
 from lorair_cli.restoration.restorer import Restorer
 
 COFFEE = np.ascontiguousarray(skimage.data.coffee()[:190, :270])
-CAT = np.ascontiguousarray(skimage.data.chelsea()[:150, :200])
+CAT = np.ascontiguousarray(skimage.data.chelsea()[:150, :201])
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +26,22 @@ def restorer(checkpoint):
     return Restorer(checkpoint, device="cpu", precision="float32", tile=0)
 
 
+@torch.no_grad()
+def as_defined(checkpoint, pixels, prior, mixture):
+    """The network with experts unfolded, on the photo mirrored up to a size that its strides divide."""
+    network, (height, width) = checkpoint.build_network(), pixels.shape[:2]
+    multiple = network.config.multiple
+    assert height % multiple and width % multiple, "the photo should have to be filled up"
+    filled = cv2.copyMakeBorder(pixels, 0, -height % multiple, 0, -width % multiple, cv2.BORDER_REFLECT)
+    lq = torch.from_numpy(filled).permute(2, 0, 1)[None] / 255
+    restored = network(lq, prior[None], mixture[None])[0, :, :height, :width]
+    return (restored.permute(1, 2, 0).clamp(0, 1) * 255).round().numpy()
+
+
 def test_equals_router_then_unfolded_network(checkpoint, restorer):
     """The whole pipeline against its definition: views, logits, mixture, the network with experts unfolded."""
     routing = restorer.route(Photo(COFFEE))
-    network = checkpoint.build_network()
-    lq = torch.from_numpy(COFFEE).permute(2, 0, 1)[None] / 255
-    with torch.no_grad():
-        unfolded = network(lq, routing.prior[None], mixture_weights(routing.logits, 1)[None])
-    expected = (unfolded[0].permute(1, 2, 0).clamp(0, 1) * 255).round().numpy()
+    expected = as_defined(checkpoint, COFFEE, routing.prior, mixture_weights(routing.logits, 1))
     restored = restorer.restore(Photo(COFFEE)).photo.rgb
     assert np.abs(restored - expected).max() <= 1  # float32 sums in another order
     assert np.abs(restored.astype(int) - COFFEE).mean() > 1, "the tiny network should change the photo"
@@ -187,11 +196,8 @@ def test_the_tile_follows_the_free_memory(checkpoint, monkeypatch):
 def test_experts_by_hand_equal_the_network_with_that_mixture(checkpoint, restorer):
     names = checkpoint.info.degradations
     result = restorer.restore(Photo(CAT), choices=Choices(experts={names[2]: 0.25, names[0]: 0.5}))
-    lq = torch.from_numpy(CAT).permute(2, 0, 1)[None] / 255
     prior = convinced(restorer.route(Photo(CAT)).prior, checkpoint.build_router().head, (0, 2))
-    with torch.no_grad():
-        mixed = checkpoint.build_network()(lq, prior[None], torch.tensor([[0.5, 0.0, 0.25]]))
-    expected = (mixed[0].permute(1, 2, 0).clamp(0, 1) * 255).round().numpy()
+    expected = as_defined(checkpoint, CAT, prior, torch.tensor([0.5, 0.0, 0.25]))
     assert np.abs(result.photo.rgb - expected).max() <= 1
     assert [(e.degradation, e.weight) for e in result.diagnosis.experts] == [(names[0], 0.5), (names[2], 0.25)]
     assert result.diagnosis.probabilities == restorer.diagnose(Photo(CAT)).probabilities

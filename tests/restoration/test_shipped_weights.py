@@ -5,6 +5,8 @@ import pytest
 import skimage.data
 from skimage.metrics import peak_signal_noise_ratio
 
+from lorair_cli.data.synthesis import degrade
+from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
@@ -34,3 +36,13 @@ def test_one_pass_is_enough_where_one_thing_is_wrong_or_nothing(shipped):
     noisy = eight_bits(ASTRONAUT / 255 + np.random.default_rng(5).normal(0, 0.1, ASTRONAUT.shape))
     for pixels in (noisy, ASTRONAUT):
         assert len(shipped.restore(Photo(pixels), choices=Choices(passes=None)).passes) == 1
+
+
+@pytest.mark.parametrize("degradation", ["blur", "noise"])
+def test_the_last_rows_and_columns_of_an_odd_size_are_restored_as_well_as_the_first(shipped, degradation):
+    gt = np.ascontiguousarray(skimage.data.coffee()[:353, :481])
+    lq = from_float(degrade(to_float(gt), degradation, np.random.default_rng(4), 0.5), np.uint8)
+    restored = shipped.restore(Photo(lq), choices=Choices(experts={degradation: 1.0})).photo.rgb
+    errors = [((p.astype(float) - gt) ** 2).mean(2) for p in (lq, restored)]
+    before, after = (np.concatenate([e[-8:].ravel(), e[:, -8:].ravel()]).mean() for e in errors)
+    assert after < before

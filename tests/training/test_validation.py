@@ -3,6 +3,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
+from lorair_cli.model.config import NetworkConfig
 from lorair_cli.settings import get_setting
 from lorair_cli.training import validation as module
 from lorair_cli.training.validation import UNTOUCHED, Score, Validation, as_table, mean_score, psnr, ssim
@@ -22,8 +23,7 @@ class Oracle(torch.nn.Module):
 class Same(torch.nn.Module):
     """A network that changes nothing."""
 
-    class config:  # noqa: N801
-        experts = 0
+    config = NetworkConfig(experts=0)
 
     def forward(self, lq, prior, mixture):
         return lq
