@@ -1,15 +1,19 @@
 """How the program checks its own work: was that the right expert, and is there more to repair?
 
 The router looks at what it has restored. A degradation that was there is gone then; one that was only imagined is seen
-as before, and the expert was the wrong one. And a photo may be noisy and dark, or hazy and wet: the router names one of
-the two, and the other when that is gone. All this takes a router that can tell when nothing is wrong: one trained on
-untouched photos, too, is unsure of those.
+as before, its expert found little to change, and it was the wrong one. And a photo may be noisy and dark, or hazy and
+wet: the router names one of the two, and the other when that is gone. All this takes a router that can tell when
+nothing is wrong: one trained on untouched photos, too, is unsure of those.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 
+import numpy as np
+
+from lorair_cli.imaging.arrays import Pixels, to_float
 from lorair_cli.restoration.result import Diagnosis
 from lorair_cli.settings import TEN_DEGRADATIONS
 
@@ -26,17 +30,24 @@ BEYOND_DOUBT = 0.9
 """From this probability on, the router's choice is not questioned, and worth one more pass. What a repaired photo only
 resembles (soft as a blurred one, misty by nature) reached 0.86 on 44 photos that no test figure is of."""
 
-SECOND = 0.2
+SECOND = 0.15
 """How probable a second choice must be to be tried."""
 
 UNREPAIRED = 0.7
 """The share of a degradation's probability that is left where its expert did not help."""
 
-REPAIRED = 0.5
+REPAIRED = 0.6
 """What may be left of a second choice's probability for it to take the place of the first."""
 
-IMAGINED = 0.8
+REPAIR = 0.03
+"""The least difference that a second choice makes that repairs anything (see :func:`change`): 30 dB."""
+
+IMAGINED = 0.7
 """What is left of a shadow that was none."""
+
+PLAIN_CHANGE = 10 ** (-25 / 20)
+"""The difference from which on a shadow was there, whatever the router sees afterwards: the expert hardly touches a
+photo without any. 25 dB."""
 
 
 def can_check(degradations: Collection[str], experts: int) -> bool:
@@ -82,13 +93,13 @@ def second_choice(before: Diagnosis, after: Diagnosis) -> str | None:
     return second if before.probabilities[second] >= SECOND else None
 
 
-def is_repaired(degradation: str, before: Diagnosis, after: Diagnosis) -> bool:
-    """Whether treating a second choice did to it what treating a degradation does."""
-    return left_of(degradation, before, after) <= REPAIRED
+def is_repaired(degradation: str, before: Diagnosis, after: Diagnosis, changed: float) -> bool:
+    """Whether treating a second choice, which ``changed`` the photo so much, did what treating a degradation does."""
+    return left_of(degradation, before, after) <= REPAIRED and changed >= REPAIR
 
 
-def was_imagined(before: Diagnosis, after: Diagnosis) -> bool:
-    """Whether a shadow was treated that is none: about as likely afterwards.
+def was_imagined(before: Diagnosis, after: Diagnosis, changed: float) -> bool:
+    """Whether a shadow was treated that is none: about as likely afterwards, and the photo little ``changed``.
 
     Only shadows: a mild expert, such as that for blur, leaves much of what it treats.
     """
@@ -96,4 +107,12 @@ def was_imagined(before: Diagnosis, after: Diagnosis) -> bool:
         before.likeliest == SHADOW
         and before.confidence < BEYOND_DOUBT
         and left_of(before.likeliest, before, after) >= IMAGINED
+        and changed < PLAIN_CHANGE
     )
+
+
+def change(before: Pixels, after: Pixels) -> float:
+    """What a pass changed: the root of the mean squared difference of two photos ``(h, w, 3)``, white being 1."""
+    # A row at a time: floats of a whole photo would take more memory than restoring it does.
+    total = sum(float(np.square(to_float(a) - to_float(b)).sum()) for a, b in zip(before, after, strict=True))
+    return math.sqrt(total / before.size)

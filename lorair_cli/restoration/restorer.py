@@ -24,6 +24,7 @@ from lorair_cli.restoration.checks import (
     MOST_BY_ITSELF,
     NOTHING,
     can_check,
+    change,
     finds_more,
     is_repaired,
     second_choice,
@@ -247,15 +248,16 @@ class Restorer:
         def attempt(routing: Routing) -> _Attempt:
             restored = self._pass(photo, routing, work)
             seen = self._route_for_restoring(restored)
-            return _Attempt(restored, self._diagnosis(routing), seen, self._diagnosis(seen))
+            changed = change(photo.rgb, restored.rgb)
+            return _Attempt(restored, changed, self._diagnosis(routing), seen, self._diagnosis(seen))
 
         first = attempt(routing)
         second = second_choice(first.before, first.after)
         if second is not None:
             instead = attempt(self._told(routing, {second: 1.0}))
-            if is_repaired(second, first.before, instead.after):
+            if is_repaired(second, first.before, instead.after, instead.changed):
                 return instead
-        if was_imagined(first.before, first.after):
+        if was_imagined(first.before, first.after, first.changed):
             return attempt(self._told(routing, {NOTHING: 1.0}))
         return first
 
@@ -378,6 +380,8 @@ class _Attempt(NamedTuple):
 
     photo: Photo
     """Restored."""
+    changed: float
+    """How far that is from the photo as it was."""
     before: Diagnosis
     """Of the photo as it was, with the experts of the pass."""
     routing: Routing

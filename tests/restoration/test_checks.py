@@ -1,12 +1,16 @@
+import numpy as np
 import pytest
 
 from lorair_cli.restoration.checks import (
     BEYOND_DOUBT,
     IMAGINED,
+    PLAIN_CHANGE,
+    REPAIR,
     REPAIRED,
     SECOND,
     UNREPAIRED,
     can_check,
+    change,
     finds_more,
     is_repaired,
     second_choice,
@@ -74,14 +78,25 @@ def test_of_two_second_choices_the_first_label_counts_in_every_run():
 
 def test_a_second_choice_has_to_prove_itself():
     before = sees(shadow=0.5, raindrop=0.4)
-    assert is_repaired("raindrop", before, sees(shadow=0.9, raindrop=0.4 * REPAIRED - 0.001))
-    assert not is_repaired("raindrop", before, sees(shadow=0.1, raindrop=0.4 * REPAIRED + 0.001))
+    gone = sees(shadow=0.9, raindrop=0.4 * REPAIRED - 0.001)
+    assert is_repaired("raindrop", before, gone, REPAIR)
+    assert not is_repaired("raindrop", before, gone, REPAIR - 0.001), "nothing was repaired"
+    assert not is_repaired("raindrop", before, sees(shadow=0.1, raindrop=0.4 * REPAIRED + 0.001), REPAIR)
 
 
-def test_a_shadow_that_is_seen_as_before_is_none():
-    before = sees(shadow=0.6)
-    assert was_imagined(before, sees(shadow=0.6 * IMAGINED + 0.001))
-    assert not was_imagined(before, sees(shadow=0.6 * IMAGINED - 0.001))
-    assert not was_imagined(sees(shadow=BEYOND_DOUBT), sees(shadow=0.99)), "plain"
-    assert not was_imagined(sees(blur=0.6), sees(blur=0.6)), "a mild expert leaves much"
-    assert not was_imagined(sees(jpeg=0.4), sees(jpeg=0.4)), "the answer for nothing already"
+def test_a_shadow_that_is_seen_as_before_and_was_hardly_lightened_is_none():
+    before, little = sees(shadow=0.6), PLAIN_CHANGE - 0.001
+    assert was_imagined(before, sees(shadow=0.6 * IMAGINED + 0.001), little)
+    assert not was_imagined(before, sees(shadow=0.6 * IMAGINED - 0.001), little)
+    assert not was_imagined(before, sees(shadow=0.6), PLAIN_CHANGE), "much was lightened"
+    assert not was_imagined(sees(shadow=BEYOND_DOUBT), sees(shadow=0.99), little), "plain"
+    assert not was_imagined(sees(blur=0.6), sees(blur=0.6), little), "a mild expert leaves much"
+    assert not was_imagined(sees(jpeg=0.4), sees(jpeg=0.4), little), "the answer for nothing already"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_change_is_the_rms_difference_of_floats(dtype):
+    rng, white = np.random.default_rng(0), np.iinfo(dtype).max
+    before, after = (rng.integers(0, white, (5, 7, 3), dtype=dtype, endpoint=True) for _ in range(2))
+    assert change(before, before) == 0
+    assert change(before, after) == pytest.approx(np.sqrt(np.mean((before / white - after / white) ** 2)), rel=1e-5)

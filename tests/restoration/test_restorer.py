@@ -226,7 +226,7 @@ def test_passes_go_on_by_themselves_while_the_router_finds_more(checking, monkey
         return checking.restore(Photo(CAT), choices=Choices(passes=None))
 
     monkeypatch.setattr(module, "second_choice", lambda before, after: None)
-    monkeypatch.setattr(module, "was_imagined", lambda before, after: False)
+    monkeypatch.setattr(module, "was_imagined", lambda before, after, changed: False)
     for number in (1, 2, 3):
         result, told = until(number), checking.restore(Photo(CAT), choices=Choices(passes=number))
         assert np.array_equal(result.photo.rgb, told.photo.rgb) and result.passes == told.passes
@@ -242,8 +242,10 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
     def checked(second, repaired, imagined):
         monkeypatch.setattr(module, "finds_more", lambda diagnosis, passes: False)
         monkeypatch.setattr(module, "second_choice", lambda before, after: seen.append((before, after)) or second)
-        monkeypatch.setattr(module, "is_repaired", lambda name, before, after: seen.append(after) or repaired)
-        monkeypatch.setattr(module, "was_imagined", lambda before, after: imagined)
+        monkeypatch.setattr(
+            module, "is_repaired", lambda name, before, after, changed: seen.append((after, changed)) or repaired
+        )
+        monkeypatch.setattr(module, "was_imagined", lambda before, after, changed: imagined)
         return checking.restore(Photo(CAT), choices=Choices(passes=None))
 
     once = checking.restore(Photo(CAT))
@@ -261,7 +263,8 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
     seen.clear()
     assert checked("haze", True, False).tiles == 2
     after = [checking.diagnose(result.photo) for result in (once, by_hand["haze"])]
-    assert seen == [(once.diagnosis, after[0]), after[1]]
+    changed = np.sqrt(np.mean((by_hand["haze"].photo.rgb / 255 - CAT / 255) ** 2))
+    assert seen == [(once.diagnosis, after[0]), (after[1], pytest.approx(changed, rel=1e-4))]
 
 
 def test_who_names_experts_or_knows_few_degradations_has_no_second_thoughts(checking, restorer, monkeypatch):
