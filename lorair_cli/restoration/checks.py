@@ -39,7 +39,7 @@ UNREPAIRED = 0.7
 REPAIRED = 0.6
 """What may be left of a second choice's probability for it to take the place of the first."""
 
-REPAIR = 0.03
+LEAST_CHANGE = 0.03
 """The least difference that a second choice makes that repairs anything (see :func:`change`): 30 dB."""
 
 IMAGINED = 0.7
@@ -95,7 +95,7 @@ def second_choice(before: Diagnosis, after: Diagnosis) -> str | None:
 
 def is_repaired(degradation: str, before: Diagnosis, after: Diagnosis, changed: float) -> bool:
     """Whether treating a second choice, which ``changed`` the photo so much, did what treating a degradation does."""
-    return left_of(degradation, before, after) <= REPAIRED and changed >= REPAIR
+    return left_of(degradation, before, after) <= REPAIRED and changed >= LEAST_CHANGE
 
 
 def was_imagined(before: Diagnosis, after: Diagnosis, changed: float) -> bool:

@@ -4,8 +4,8 @@ import pytest
 from lorair_cli.restoration.checks import (
     BEYOND_DOUBT,
     IMAGINED,
+    LEAST_CHANGE,
     PLAIN_CHANGE,
-    REPAIR,
     REPAIRED,
     SECOND,
     UNREPAIRED,
@@ -79,9 +79,9 @@ def test_of_two_second_choices_the_first_label_counts_in_every_run():
 def test_a_second_choice_has_to_prove_itself():
     before = sees(shadow=0.5, raindrop=0.4)
     gone = sees(shadow=0.9, raindrop=0.4 * REPAIRED - 0.001)
-    assert is_repaired("raindrop", before, gone, REPAIR)
-    assert not is_repaired("raindrop", before, gone, REPAIR - 0.001), "nothing was repaired"
-    assert not is_repaired("raindrop", before, sees(shadow=0.1, raindrop=0.4 * REPAIRED + 0.001), REPAIR)
+    assert is_repaired("raindrop", before, gone, LEAST_CHANGE)
+    assert not is_repaired("raindrop", before, gone, LEAST_CHANGE - 0.001), "nothing was repaired"
+    assert not is_repaired("raindrop", before, sees(shadow=0.1, raindrop=0.4 * REPAIRED + 0.001), LEAST_CHANGE)
 
 
 def test_a_shadow_that_is_seen_as_before_and_was_hardly_lightened_is_none():
