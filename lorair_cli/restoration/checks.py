@@ -33,6 +33,9 @@ resembles (soft as a blurred one, misty by nature) reached 0.86 on 44 photos tha
 SECOND = 0.15
 """How probable a second choice must be to be tried."""
 
+LEVEL = 0.8
+"""The share of the first choice's probability from which on a second one is tried in any case."""
+
 UNREPAIRED = 0.7
 """The share of a degradation's probability that is left where its expert did not help."""
 
@@ -40,7 +43,7 @@ REPAIRED = 0.6
 """What may be left of a second choice's probability for it to take the place of the first."""
 
 LEAST_CHANGE = 0.03
-"""The least difference that a second choice makes that repairs anything (see :func:`change`): 30 dB."""
+"""The least difference that taking a shadow away makes (see :func:`change`): 30 dB. A mild expert makes less."""
 
 IMAGINED = 0.7
 """What is left of a shadow that was none."""
@@ -79,23 +82,36 @@ def left_of(degradation: str, before: Diagnosis, after: Diagnosis) -> float:
 
 
 def second_choice(before: Diagnosis, after: Diagnosis) -> str | None:
-    """The degradation to treat in place of the likeliest; None where that was plain, or is repaired.
+    """The degradation to try in place of the likeliest; None where that was plain, or likelier by far and is repaired.
 
     Args:
         before: of the photo that was restored for its likeliest degradation.
         after: of the result.
     """
-    if before.confidence >= BEYOND_DOUBT or left_of(before.likeliest, before, after) < UNREPAIRED:
+    if before.confidence >= BEYOND_DOUBT:
         return None
     # In the order of the labels, not of a set: of two as probable, it must be the same one in every run.
     others = (name for name in before.probabilities if name not in (before.likeliest, NOTHING))
     second = max(others, key=before.probabilities.__getitem__)
-    return second if before.probabilities[second] >= SECOND else None
+    doubtful = left_of(before.likeliest, before, after) >= UNREPAIRED
+    least = SECOND if doubtful else max(SECOND, LEVEL * before.confidence)
+    return second if before.probabilities[second] >= least else None
 
 
-def is_repaired(degradation: str, before: Diagnosis, after: Diagnosis, changed: float) -> bool:
-    """Whether treating a second choice, which ``changed`` the photo so much, did what treating a degradation does."""
-    return left_of(degradation, before, after) <= REPAIRED and changed >= LEAST_CHANGE
+def takes_over(second: str, before: Diagnosis, after: Diagnosis, instead: Diagnosis, changed: float) -> bool:
+    """Whether the result of a second choice is the better one.
+
+    Args:
+        second: the degradation that was treated.
+        before: of the photo.
+        after: of the result for its likeliest degradation.
+        instead: of the result for the second choice.
+        changed: how far that is from the photo (see :func:`change`).
+    """
+    left = left_of(second, before, instead)
+    return left <= min(REPAIRED, left_of(before.likeliest, before, after)) and (
+        second != SHADOW or changed >= LEAST_CHANGE
+    )
 
 
 def was_imagined(before: Diagnosis, after: Diagnosis, changed: float) -> bool:

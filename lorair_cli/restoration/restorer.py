@@ -26,8 +26,8 @@ from lorair_cli.restoration.checks import (
     can_check,
     change,
     finds_more,
-    is_repaired,
     second_choice,
+    takes_over,
     was_imagined,
 )
 from lorair_cli.restoration.choices import Choices
@@ -255,7 +255,7 @@ class Restorer:
         second = second_choice(first.before, first.after)
         if second is not None:
             instead = attempt(self._told(routing, {second: 1.0}))
-            if is_repaired(second, first.before, instead.after, instead.changed):
+            if takes_over(second, first.before, first.after, instead.after, instead.changed):
                 return instead
         if was_imagined(first.before, first.after, first.changed):
             return attempt(self._told(routing, {NOTHING: 1.0}))

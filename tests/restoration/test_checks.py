@@ -5,6 +5,7 @@ from lorair_cli.restoration.checks import (
     BEYOND_DOUBT,
     IMAGINED,
     LEAST_CHANGE,
+    LEVEL,
     PLAIN_CHANGE,
     REPAIRED,
     SECOND,
@@ -12,8 +13,8 @@ from lorair_cli.restoration.checks import (
     can_check,
     change,
     finds_more,
-    is_repaired,
     second_choice,
+    takes_over,
     was_imagined,
 )
 from lorair_cli.restoration.result import Diagnosis, Expert
@@ -59,16 +60,26 @@ def test_all_passes_before_count():
     ("before", "after", "second"),
     [
         ({"shadow": 0.5, "raindrop": 0.4}, {"shadow": 0.5}, "raindrop"),
-        ({"shadow": 0.5, "raindrop": 0.4}, {"shadow": 0.5 * UNREPAIRED - 0.01}, None),
+        ({"shadow": 0.5, "raindrop": 0.3}, {"shadow": 0.5 * UNREPAIRED - 0.01}, None),
+        ({"shadow": 0.5, "raindrop": 0.5 * LEVEL}, {"shadow": 0.1}, "raindrop"),
         ({"shadow": BEYOND_DOUBT, "raindrop": 0.08}, {"shadow": 0.9}, None),
         ({"shadow": 0.7, "raindrop": SECOND - 0.01}, {"shadow": 0.7}, None),
         ({"jpeg": 0.4, "shadow": 0.3}, {"jpeg": 0.5}, "shadow"),
         ({"blur": 0.4, "jpeg": 0.35}, {"blur": 0.4}, None),
         ({"blur": 0.35, "jpeg": 0.3, "haze": 0.25}, {"blur": 0.4}, "haze"),
     ],
-    ids=["seen as before", "repaired", "plain", "nothing near", "nothing, perhaps", "perhaps nothing", "the next"],
+    ids=[
+        "seen as before",
+        "repaired",
+        "as probable",
+        "plain",
+        "nothing near",
+        "nothing, perhaps",
+        "perhaps nothing",
+        "the next",
+    ],
 )
-def test_the_second_choice_is_tried_where_the_first_repaired_nothing(before, after, second):
+def test_the_second_choice_is_tried_where_the_first_repaired_nothing_or_is_no_likelier(before, after, second):
     assert second_choice(sees(**before), sees(**after)) == second
 
 
@@ -77,11 +88,17 @@ def test_of_two_second_choices_the_first_label_counts_in_every_run():
 
 
 def test_a_second_choice_has_to_prove_itself():
-    before = sees(shadow=0.5, raindrop=0.4)
+    before, as_before = sees(shadow=0.5, raindrop=0.4), sees(shadow=0.5)
     gone = sees(shadow=0.9, raindrop=0.4 * REPAIRED - 0.001)
-    assert is_repaired("raindrop", before, gone, LEAST_CHANGE)
-    assert not is_repaired("raindrop", before, gone, LEAST_CHANGE - 0.001), "nothing was repaired"
-    assert not is_repaired("raindrop", before, sees(shadow=0.1, raindrop=0.4 * REPAIRED + 0.001), LEAST_CHANGE)
+    assert takes_over("raindrop", before, as_before, gone, 0.01)
+    assert not takes_over("raindrop", before, as_before, sees(shadow=0.1, raindrop=0.4 * REPAIRED + 0.001), 0.01)
+    assert not takes_over("raindrop", before, sees(shadow=0.1), gone, 0.01), "the first is more thoroughly gone"
+
+
+def test_a_shadow_that_was_hardly_lightened_takes_nobodys_place():
+    before, after, gone = sees(jpeg=0.4, shadow=0.3), sees(jpeg=0.5), sees(jpeg=0.8, shadow=0.02)
+    assert takes_over("shadow", before, after, gone, LEAST_CHANGE)
+    assert not takes_over("shadow", before, after, gone, LEAST_CHANGE - 0.001)
 
 
 def test_a_shadow_that_is_seen_as_before_and_was_hardly_lightened_is_none():

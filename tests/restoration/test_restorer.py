@@ -242,9 +242,7 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
     def checked(second, repaired, imagined):
         monkeypatch.setattr(module, "finds_more", lambda diagnosis, passes: False)
         monkeypatch.setattr(module, "second_choice", lambda before, after: seen.append((before, after)) or second)
-        monkeypatch.setattr(
-            module, "is_repaired", lambda name, before, after, changed: seen.append((after, changed)) or repaired
-        )
+        monkeypatch.setattr(module, "takes_over", lambda *args: seen.append(args) or repaired)
         monkeypatch.setattr(module, "was_imagined", lambda before, after, changed: imagined)
         return checking.restore(Photo(CAT), choices=Choices(passes=None))
 
@@ -264,7 +262,7 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
     assert checked("haze", True, False).tiles == 2
     after = [checking.diagnose(result.photo) for result in (once, by_hand["haze"])]
     changed = np.sqrt(np.mean((by_hand["haze"].photo.rgb / 255 - CAT / 255) ** 2))
-    assert seen == [(once.diagnosis, after[0]), (after[1], pytest.approx(changed, rel=1e-4))]
+    assert seen == [(once.diagnosis, after[0]), ("haze", once.diagnosis, *after, pytest.approx(changed, rel=1e-4))]
 
 
 def test_who_names_experts_or_knows_few_degradations_has_no_second_thoughts(checking, restorer, monkeypatch):
