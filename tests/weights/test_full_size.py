@@ -30,7 +30,7 @@ folder = Path(sys.argv[1])
 path = folder / "converted.safetensors"
 save_checkpoint(path, convert_authors(folder / "ir.pth", folder / "router.pth", SETTINGS["4task"]))
 restorer = Restorer.from_pretrained(path, device="cpu", precision="float32", top_k=2)
-photo = Photo(np.random.default_rng(0).integers(20000, 45000, (40, 56, 3)).astype(np.uint16))
+photo = Photo(np.random.default_rng(0).integers(20000, 45000, (48, 64, 3)).astype(np.uint16))
 restored = restorer.restore(photo).photo.rgb
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
