@@ -42,13 +42,13 @@ UNREPAIRED = 0.7
 REPAIRED = 0.6
 """What may be left of a second choice's probability for it to take the place of the first."""
 
-LEAST_CHANGE = 0.03
+LIGHTENED = 0.03
 """The least difference that taking a shadow away makes (see :func:`change`): 30 dB. A mild expert makes less."""
 
 IMAGINED = 0.7
 """What is left of a shadow that was none."""
 
-PLAIN_CHANGE = 10 ** (-25 / 20)
+PLAINLY_LIGHTENED = 10 ** (-25 / 20)
 """The difference from which on a shadow was there, whatever the router sees afterwards: the expert hardly touches a
 photo without any. 25 dB."""
 
@@ -110,7 +110,7 @@ def takes_over(second: str, before: Diagnosis, after: Diagnosis, instead: Diagno
     """
     left = left_of(second, before, instead)
     return left <= min(REPAIRED, left_of(before.likeliest, before, after)) and (
-        second != SHADOW or changed >= LEAST_CHANGE
+        second != SHADOW or changed >= LIGHTENED
     )
 
 
@@ -123,7 +123,7 @@ def was_imagined(before: Diagnosis, after: Diagnosis, changed: float) -> bool:
         before.likeliest == SHADOW
         and before.confidence < BEYOND_DOUBT
         and left_of(before.likeliest, before, after) >= IMAGINED
-        and changed < PLAIN_CHANGE
+        and changed < PLAINLY_LIGHTENED
     )
 
 

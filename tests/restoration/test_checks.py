@@ -4,9 +4,9 @@ import pytest
 from lorair_cli.restoration.checks import (
     BEYOND_DOUBT,
     IMAGINED,
-    LEAST_CHANGE,
     LEVEL,
-    PLAIN_CHANGE,
+    LIGHTENED,
+    PLAINLY_LIGHTENED,
     REPAIRED,
     SECOND,
     UNREPAIRED,
@@ -97,15 +97,15 @@ def test_a_second_choice_has_to_prove_itself():
 
 def test_a_shadow_that_was_hardly_lightened_takes_nobodys_place():
     before, after, gone = sees(jpeg=0.4, shadow=0.3), sees(jpeg=0.5), sees(jpeg=0.8, shadow=0.02)
-    assert takes_over("shadow", before, after, gone, LEAST_CHANGE)
-    assert not takes_over("shadow", before, after, gone, LEAST_CHANGE - 0.001)
+    assert takes_over("shadow", before, after, gone, LIGHTENED)
+    assert not takes_over("shadow", before, after, gone, LIGHTENED - 0.001)
 
 
 def test_a_shadow_that_is_seen_as_before_and_was_hardly_lightened_is_none():
-    before, little = sees(shadow=0.6), PLAIN_CHANGE - 0.001
+    before, little = sees(shadow=0.6), PLAINLY_LIGHTENED - 0.001
     assert was_imagined(before, sees(shadow=0.6 * IMAGINED + 0.001), little)
     assert not was_imagined(before, sees(shadow=0.6 * IMAGINED - 0.001), little)
-    assert not was_imagined(before, sees(shadow=0.6), PLAIN_CHANGE), "much was lightened"
+    assert not was_imagined(before, sees(shadow=0.6), PLAINLY_LIGHTENED), "much was lightened"
     assert not was_imagined(sees(shadow=BEYOND_DOUBT), sees(shadow=0.99), little), "plain"
     assert not was_imagined(sees(blur=0.6), sees(blur=0.6), little), "a mild expert leaves much"
     assert not was_imagined(sees(jpeg=0.4), sees(jpeg=0.4), little), "the answer for nothing already"
