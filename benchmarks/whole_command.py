@@ -84,9 +84,10 @@ def clock_phases(photo: Path, scale: str, setting: str) -> dict[str, float]:
         prepare_process()
         from lorair_cli.imaging.decode import decode_photo, read_file
         from lorair_cli.imaging.encode import WriteOptions, encode_photo
-        from lorair_cli.restoration import restorer as module
+        from lorair_cli.restoration import tiled
+        from lorair_cli.restoration.restorer import Restorer
     with clock("weights"):
-        restorer = module.Restorer.from_pretrained(setting, scale=scale)
+        restorer = Restorer.from_pretrained(setting, scale=scale)
 
     def clocked(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def with_clock(*arguments: object) -> object:
@@ -95,7 +96,7 @@ def clock_phases(photo: Path, scale: str, setting: str) -> dict[str, float]:
 
         return with_clock
 
-    vars(restorer)["route"], vars(module)["fold"] = clocked("route", restorer.route), clocked("fold", module.fold)
+    vars(restorer)["route"], vars(tiled)["fold"] = clocked("route", restorer.route), clocked("fold", tiled.fold)
     with clock("decode"):
         decoded = decode_photo(read_file(photo), str(photo))
     with clock("network"):

@@ -74,6 +74,9 @@ def _left_in_group() -> int | None:
         return None
 
 
+FREE_SOME = "close other programs, or try --device cpu"
+"""What a user can do where the smallest tiles do not fit."""
+
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
 
 

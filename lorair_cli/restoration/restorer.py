@@ -1,23 +1,20 @@
-"""The main job, and the Python API: photo -> routing -> folded network -> tiles -> photo."""
+"""The main job, and the Python API: photo -> routing -> passes and their checks -> photo."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lorair_cli.errors import ImageError, UsageError
-from lorair_cli.imaging.arrays import Floats, Pixels, from_float, mirrored_to, to_eight_bits, to_float
+from lorair_cli.imaging.arrays import to_eight_bits
 from lorair_cli.imaging.photo import Photo
-from lorair_cli.imaging.tiles import TileBlender, plan_tiles
 from lorair_cli.imaging.views import native_views, resize_views
-from lorair_cli.model.network import RestorationNetwork, fold
 from lorair_cli.model.routing import Routing, convinced, mixture_weights
 from lorair_cli.restoration.blending import blended, holes_filled
 from lorair_cli.restoration.checks import (
@@ -31,27 +28,16 @@ from lorair_cli.restoration.checks import (
     was_imagined,
 )
 from lorair_cli.restoration.choices import Choices
-from lorair_cli.restoration.device import Precision, choose_device, choose_precision
-from lorair_cli.restoration.memory import choose_tile, free_memory, is_out_of_memory, release
+from lorair_cli.restoration.device import DTYPES, choose_device, choose_precision
+from lorair_cli.restoration.memory import FREE_SOME, choose_tile, free_memory, is_out_of_memory
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
+from lorair_cli.restoration.tiled import ProgressCallback, TiledNetwork, smallest_tile
 from lorair_cli.settings import DEFAULT_SETTING, HOLES
 from lorair_cli.weights import publish
 from lorair_cli.weights.checkpoint import Checkpoint
 from lorair_cli.weights.loading import load_weights
 
-OVERLAP = 64
-"""Pixels that neighbouring tiles share: four strides of the coarsest stage, over which they blend."""
-
-SMALLEST_HALVED = 2 * OVERLAP
-"""Where halving the tile for want of memory ends: smaller ones would compute every pixel many times, and the paper's
-network needs a mere 55 MB here."""
-
 _AS_IT_IS = Choices()
-_FREE_SOME = "close other programs, or try --device cpu"
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-ProgressCallback = Callable[[int, int], None]
-"""Called with (tiles done, tiles in all) after each tile; counted anew in each pass and after a restart."""
 
 
 class Restorer:
@@ -94,19 +80,17 @@ class Restorer:
         self.tile = choose_tile(self.info.network, free_memory(self.device)) if tile is None else tile
         self.top_k = self.info.top_k if top_k is None else top_k
         self.pooling_window = pooling_window
-        self._smallest = OVERLAP + self.info.network.multiple
+        smallest = smallest_tile(self.info.network)
         if tile is None:
-            self.tile = max(self.tile, self._smallest)
-        elif self.tile != 0 and self.tile < self._smallest:
-            raise UsageError(
-                f"a tile of {self.tile} pixels is too small", f"use {self._smallest} or more, or 0 for no tiles"
-            )
+            self.tile = max(self.tile, smallest)
+        elif self.tile != 0 and self.tile < smallest:
+            raise UsageError(f"a tile of {self.tile} pixels is too small", f"use {smallest} or more, or 0 for no tiles")
         experts = self.info.network.experts
         if experts and not 1 <= self.top_k <= experts:
             raise UsageError(f"top-k {self.top_k} is outside 1 to {experts}, the experts of these weights")
-        self._network = checkpoint.build_network().to(self.device).to(memory_format=torch.channels_last)
+        network = checkpoint.build_network().to(self.device).to(memory_format=torch.channels_last)
+        self._tiled = TiledNetwork(network, self.device, pooling_window)
         self._router = checkpoint.build_router().to(self.device)
-        self._folded: tuple[tuple[tuple[float, ...], Precision], RestorationNetwork] | None = None
 
     @classmethod
     def from_pretrained(
@@ -154,7 +138,7 @@ class Restorer:
         return publish.push_to_hub(repository, self._checkpoint(), private=private)
 
     def _checkpoint(self) -> Checkpoint:
-        return Checkpoint(self.info, self._network.state_dict(), self._router.state_dict())
+        return Checkpoint(self.info, self._tiled.network.state_dict(), self._router.state_dict())
 
     @torch.inference_mode()
     def route(self, photo: Photo) -> Routing:
@@ -168,7 +152,7 @@ class Restorer:
         see = native_views if config.view_mode == "native" else resize_views
         views = torch.from_numpy(see(rgb, config.encoder.view)).permute(0, 3, 1, 2)
         views = (views.float() / 255)[None].to(self.device)
-        with torch.autocast(self.device.type, _DTYPES[self.precision], enabled=self.precision != "float32"):
+        with torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "float32"):
             prior, logits = self._router(views)
         if self.precision == "float16" and not bool(logits.isfinite().all() & prior.isfinite().all()):
             prior, logits = self._router(views)
@@ -262,7 +246,7 @@ class Restorer:
         return first
 
     def _pass(self, photo: Photo, routing: Routing, work: _Work) -> Photo:
-        rgb, tiles = self._restore_in_spite_of_faults(photo.rgb, routing, work.progress, work.notes)
+        rgb, tiles = self._tiled.restore(photo.rgb, routing, self.tile, self.precision, work.progress, work.notes)
         work.tiles += tiles
         if work.spares and [self.info.degradations[i] for i in routing.selected] == [HOLES]:
             rgb = holes_filled(photo.rgb, rgb)
@@ -293,80 +277,8 @@ class Restorer:
             return self.route(photo)
         except (MemoryError, RuntimeError) as error:
             if is_out_of_memory(error):
-                raise ImageError(f"out of memory on {self.device} before the first tile", _FREE_SOME) from error
+                raise ImageError(f"out of memory on {self.device} before the first tile", FREE_SOME) from error
             raise
-
-    def _restore_in_spite_of_faults(
-        self, rgb: Pixels, routing: Routing, progress: ProgressCallback | None, notes: list[str]
-    ) -> tuple[Pixels, int]:
-        """One pass over ``rgb`` ``(h, w, 3)``: the result and its number of tiles. Starts again after a fault."""
-        precision = self.precision
-        longest = max(*rgb.shape[:2], self._smallest, SMALLEST_HALVED)
-        side = min(self.tile or longest, longest)
-        while True:
-            try:
-                return self._restore_tiles(rgb, routing, side, precision, progress)
-            except _NoColoursError as error:
-                if precision != "float16":
-                    raise ImageError(
-                        f"the network gave values that are no colours in {precision}", error.hint
-                    ) from error
-                precision = "float32"
-                notes.append("float16 gave values that are no colours: restored in float32")
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if side <= SMALLEST_HALVED:
-                    message = f"out of memory on {self.device}, even with tiles of {side} pixels"
-                    raise ImageError(message, _FREE_SOME) from error
-                halved = max(side // 2, SMALLEST_HALVED)
-                notes.append(f"out of memory with tiles of {side} pixels: restored with tiles of {halved}")
-                side = halved
-            # Only here, where the exception and the tensors in its frames are gone, can their memory come back.
-            release(self.device)
-
-    def _restore_tiles(
-        self, rgb: Pixels, routing: Routing, side: int, precision: Precision, progress: ProgressCallback | None
-    ) -> tuple[Pixels, int]:
-        """One pass in tiles of ``side`` pixels, all or nothing."""
-        config = self.info.network
-        network = self._plain_network(routing.mixture, precision)
-        height, width = rgb.shape[:2]
-        tiles = plan_tiles(height, width, side, OVERLAP, config.multiple)
-        blender = TileBlender(tiles)
-        output = np.empty_like(rgb)
-        for index, tile in enumerate(tiles):
-            restored = self._restore_tile(network, to_float(rgb[tile.window]), routing.prior)
-            for band in blender.add(tile, restored):
-                output[band.rows] = from_float(band.pixels, output.dtype)
-            if progress is not None:
-                progress(index + 1, len(tiles))
-        return output, len(tiles)
-
-    def _plain_network(self, mixture: Tensor, precision: Precision) -> RestorationNetwork:
-        """The network under a mixture ``(n,)``; the last one is kept, since a folder's photos often share an ill."""
-        wanted, kept = (tuple(mixture.tolist()), precision), self._folded
-        if kept is None or kept[0] != wanted:
-            self._folded = kept = None  # never two of them in memory
-            plain = fold(self._network, mixture, _DTYPES[precision]).to(memory_format=torch.channels_last)
-            self._folded = kept = (wanted, plain)
-        return kept[1]
-
-    def _restore_tile(self, network: RestorationNetwork, rgb: Floats, prior: Tensor) -> Floats:
-        """One tile ``(h, w, 3)`` in [0, 1] through the folded network.
-
-        A size that the network's strides do not divide is filled up with the mirrored photo. The network itself would
-        fill it with zeros, as the authors' code does: black bars, which it never saw in training. They spoil the edge
-        beside them, and the channel attention, which pools over the whole tile, takes them for a part of the scene.
-        """
-        height, width = rgb.shape[:2]
-        rgb = mirrored_to(rgb, *network.config.fitting(height, width))
-        x = torch.from_numpy(rgb).permute(2, 0, 1)[None].to(self.device)  # channels_last by construction
-        y = network(x, prior[None], None, self.pooling_window)[0, :, :height, :width].permute(1, 2, 0)
-        if not bool(torch.isfinite(y).all()):
-            exact = network.intro.weight.dtype == torch.float32
-            raise _NoColoursError("not finite", None if exact else "try --precision float32")
-        return np.asarray(y.cpu().numpy(), np.float32)
 
     def _diagnosis(self, routing: Routing) -> Diagnosis:
         names = self.info.degradations
@@ -399,7 +311,3 @@ class _Work:
     """Whether filling holes leaves the rest of the photo as it was."""
     notes: list[str] = field(default_factory=list)
     tiles: int = 0
-
-
-class _NoColoursError(ImageError):
-    """A tile came out of the network with NaN or infinity in it."""

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 
 from lorair_cli.imaging import files
-from lorair_cli.restoration import batch
-from lorair_cli.restoration import restorer as module
+from lorair_cli.restoration import batch, tiled
 from lorair_cli.restoration.restorer import Restorer
+from lorair_cli.restoration.tiled import TiledNetwork
 
 COFFEE = np.ascontiguousarray(skimage.data.coffee()[:210, :260])
 TEMPORARY = ".lorair-*"
@@ -42,7 +42,7 @@ def test_out_of_memory_on_any_tile_starts_again_with_half_the_tile(lorair, tmp_p
     Image.fromarray(COFFEE).save(tmp_path / "a.png")
     arguments = ("restore", tmp_path / "a.png", "--json")
     expected = lorair(*arguments, "-o", tmp_path / "small.png", "--tile", "128")
-    original, calls = Restorer._restore_tile, []
+    original, calls = TiledNetwork._restore_tile, []
 
     def short_of_memory(self, network, rgb, prior):
         if max(rgb.shape) > 128:
@@ -51,7 +51,7 @@ def test_out_of_memory_on_any_tile_starts_again_with_half_the_tile(lorair, tmp_p
                 raise kind("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
         return original(self, network, rgb, prior)
 
-    monkeypatch.setattr(Restorer, "_restore_tile", short_of_memory)
+    monkeypatch.setattr(TiledNetwork, "_restore_tile", short_of_memory)
     called = lorair(*arguments, "-o", tmp_path / "out.png", "--tile", "192")
     assert called.code == 0 and len(calls) == step + 1
     assert called.rows[0]["tiles"] == expected.rows[0]["tiles"]
@@ -75,7 +75,7 @@ def test_what_cannot_be_helped_is_one_line_and_leaves_the_old_output(
     def fails(*_):
         raise fault
 
-    monkeypatch.setattr(Restorer, "_restore_tile", fails)
+    monkeypatch.setattr(TiledNetwork, "_restore_tile", fails)
     called = lorair("restore", folder / "0.png", "-o", out, "--overwrite")
     assert called.code == 1 and out.read_bytes() == b"old" and called.stdout == ""
     (line,) = errors(called)
@@ -83,14 +83,14 @@ def test_what_cannot_be_helped_is_one_line_and_leaves_the_old_output(
 
 
 def test_nan_from_the_network_is_an_error(lorair, folder, tmp_path, monkeypatch):
-    fold = module.fold
+    fold = tiled.fold
 
     def broken(network, mixture, dtype):
         plain = fold(network, mixture, dtype)
         plain.ending.weight[0, 0, 0, 0] = torch.nan
         return plain
 
-    monkeypatch.setattr(module, "fold", broken)
+    monkeypatch.setattr(tiled, "fold", broken)
     called = lorair("restore", folder / "0.png", "-o", tmp_path / "out.png")
     assert called.code == 1 and "no colours" in errors(called)[0] and "0.png" in errors(called)[0]
     assert not (tmp_path / "out.png").exists()
@@ -162,7 +162,7 @@ def test_an_output_that_appeared_meanwhile_is_left_as_it_is(lorair, folder, tmp_
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_finishes_what_is_begun_and_says_what_is_done(lorair, folder, tmp_path, monkeypatch, number):
-    original = Restorer._restore_tile
+    original = TiledNetwork._restore_tile
     calls = []
 
     def interrupted(self, *arguments):
@@ -171,7 +171,7 @@ def test_ctrl_c_finishes_what_is_begun_and_says_what_is_done(lorair, folder, tmp
             os.kill(os.getpid(), number)
         return original(self, *arguments)
 
-    monkeypatch.setattr(Restorer, "_restore_tile", interrupted)
+    monkeypatch.setattr(TiledNetwork, "_restore_tile", interrupted)
     handler = signal.getsignal(number)
     page = tmp_path / "page.html"
     called = lorair("restore", folder, "-o", tmp_path / "out", "--json", "--report", page)

@@ -11,11 +11,13 @@ from lorair_cli.errors import DeviceError, ImageError, UsageError
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import convinced, mixture_weights
 from lorair_cli.restoration import restorer as module
+from lorair_cli.restoration import tiled
 from lorair_cli.restoration.blending import holes_filled
 from lorair_cli.restoration.checks import MOST_BY_ITSELF
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.memory import LARGEST_TILE
 from lorair_cli.restoration.restorer import Restorer
+from lorair_cli.restoration.tiled import TiledNetwork
 
 COFFEE = np.ascontiguousarray(skimage.data.coffee()[:190, :270])
 CAT = np.ascontiguousarray(skimage.data.chelsea()[:150, :201])
@@ -54,8 +56,8 @@ def test_results_do_not_depend_on_order_or_company(restorer):
 
 
 def test_folds_again_only_for_another_mixture(checkpoint, monkeypatch):
-    restorer, fold = Restorer(checkpoint, device="cpu", precision="float32", tile=0), Mock(wraps=module.fold)
-    monkeypatch.setattr(module, "fold", fold)
+    restorer, fold = Restorer(checkpoint, device="cpu", precision="float32", tile=0), Mock(wraps=tiled.fold)
+    monkeypatch.setattr(tiled, "fold", fold)
     rain, haze = Choices(experts={"rain": 1.0}), Choices(experts={"haze": 1.0})
     first = [restorer.restore(Photo(image), choices=rain).photo.rgb for image in (COFFEE, CAT)]
     assert fold.call_count == 1
@@ -109,7 +111,7 @@ def test_progress_counts_the_tiles(checkpoint):
 def test_nan_is_an_error_and_never_a_picture(checkpoint):
     restorer = Restorer(checkpoint, device="cpu", precision="float32")
     with torch.no_grad():
-        restorer._network.ending.weight[0, 0, 0, 0] = torch.nan
+        restorer._tiled.network.ending.weight[0, 0, 0, 0] = torch.nan
     with pytest.raises(ImageError, match="no colours"):
         restorer.restore(Photo(COFFEE))
 
@@ -160,7 +162,7 @@ def test_bfloat16_is_close_to_float32(checkpoint, restorer):
 def test_nan_in_float16_starts_again_in_float32_and_says_so(checkpoint, restorer, monkeypatch):
     half = Restorer(checkpoint, device="cpu", precision="float32", tile=0)
     half.precision = "float16"  # refused on the CPU for good reasons, of which this is one
-    original, precisions = Restorer._restore_tile, []
+    original, precisions = TiledNetwork._restore_tile, []
 
     def overflowing(self, network, rgb, prior):
         precisions.append(network.ending.bias.dtype)
@@ -168,7 +170,7 @@ def test_nan_in_float16_starts_again_in_float32_and_says_so(checkpoint, restorer
             network.ending.bias.fill_(torch.inf)
         return original(self, network, rgb, prior)
 
-    monkeypatch.setattr(Restorer, "_restore_tile", overflowing)
+    monkeypatch.setattr(TiledNetwork, "_restore_tile", overflowing)
     result = half.restore(Photo(COFFEE))
     assert precisions == [torch.float16, torch.float32] and "restored in float32" in result.notes[0]
     difference = np.abs(result.photo.rgb.astype(int) - restorer.restore(Photo(COFFEE)).photo.rgb)
