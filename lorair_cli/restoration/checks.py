@@ -45,8 +45,8 @@ REPAIRED = 0.6
 LIGHTENED = 0.03
 """The least difference that taking a shadow away makes (see :func:`change`): 30 dB. A mild expert makes less."""
 
-IMAGINED = 0.7
-"""What is left of a shadow that was none."""
+IMAGINED = 0.45
+"""The share of its probability that a shadow which was none keeps at least, where little was changed."""
 
 PLAINLY_LIGHTENED = 10 ** (-25 / 20)
 """The difference from which on a shadow was there, whatever the router sees afterwards: the expert hardly touches a
@@ -115,7 +115,7 @@ def takes_over(second: str, before: Diagnosis, after: Diagnosis, instead: Diagno
 
 
 def was_imagined(before: Diagnosis, after: Diagnosis, changed: float) -> bool:
-    """Whether a shadow was treated that is none: about as likely afterwards, and the photo little ``changed``.
+    """Whether a shadow was treated that is none: much of its probability is left, and the photo little ``changed``.
 
     Only shadows: a mild expert, such as that for blur, leaves much of what it treats.
     """
