@@ -37,12 +37,11 @@ from lorair_cli.cli.process import prepare_process
 from lorair_cli.model.blocks import LayerNorm2d
 from lorair_cli.model.experts import ExpertConv2d
 from lorair_cli.model.network import RestorationNetwork, fold
-from lorair_cli.restoration.device import choose_device, choose_precision
+from lorair_cli.restoration.device import DTYPES, choose_device, choose_precision
 from lorair_cli.training.recipe_file import load_recipe
 
 EXPERTS = {"paper": 3, "compact": 10}
 """Scale and its number of experts: Setting I, whose weights the authors published, and the bundled ten."""
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def released_way(

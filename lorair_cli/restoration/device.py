@@ -9,7 +9,6 @@ import torch
 from lorair_cli.errors import DeviceError, UsageError
 
 Precision = Literal["float32", "bfloat16", "float16"]
-PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 DTYPES: dict[Precision, torch.dtype] = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -50,12 +49,12 @@ def choose_precision(name: str, device: torch.device) -> Precision:
     """
     if name == "auto":
         return "bfloat16" if _has_native_bfloat16(device) else "float32"
-    for precision in PRECISIONS:
+    for precision in DTYPES:
         if name == precision:
             if precision == "float16" and device.type == "cpu":
                 raise DeviceError("float16 is slow and inexact on the CPU", "choose --precision auto or bfloat16")
             return precision
-    raise UsageError(f"there is no precision {name!r}", f"choose auto, {', '.join(PRECISIONS)}")
+    raise UsageError(f"there is no precision {name!r}", f"choose auto, {', '.join(DTYPES)}")
 
 
 def _has_native_bfloat16(device: torch.device) -> bool:
