@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from lorair_cli.data.pairs import quantised
 from lorair_cli.data.synthesis import SYNTHESES, degrade
-from lorair_cli.imaging.arrays import to_float
+from lorair_cli.imaging.arrays import from_float, to_float
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -60,7 +59,7 @@ def contact_sheet(
             square = squares[photo]
             if name != "clean":
                 rng = np.random.default_rng((seed, photo, column))  # the same draw in every strength of a photo
-                square = quantised(degrade(to_float(square), name, rng, strength))
+                square = from_float(degrade(to_float(square), name, rng, strength), np.uint8)
             sheet[y : y + side, column * side : (column + 1) * side] = square
     headings = [(column * side, 0, name) for column, name in enumerate(names)]
     margins = [

@@ -10,10 +10,10 @@ import numpy as np
 
 from lorair_cli.data.catalogue import TrainingSet, load_catalogue
 from lorair_cli.data.clean import CleanPhotos
-from lorair_cli.data.pairs import Pixels, quantised
+from lorair_cli.data.pairs import Pixels
 from lorair_cli.data.synthesis import degrade
 from lorair_cli.errors import TrainingError
-from lorair_cli.imaging.arrays import to_float
+from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.encode import write_photo
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.settings import TEN_DEGRADATIONS, Setting
@@ -78,7 +78,7 @@ def _write(clean: CleanPhotos, index: int, copy: int, kind: TrainingSet, out: Pa
     gt = _middle(clean.read(index), options.side)
     if kind.target:  # of the others the photo itself is the input: noise comes while training
         rng = np.random.default_rng((options.seed, index, TEN_DEGRADATIONS.index(kind.degradation), copy))
-        _save(quantised(degrade(to_float(gt), kind.degradation, rng, options.strength)), lq_file)
+        _save(from_float(degrade(to_float(gt), kind.degradation, rng, options.strength), np.uint8), lq_file)
     _save(gt, gt_file)
 
 

@@ -20,9 +20,8 @@ from torch.utils.data import Dataset
 from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.synthesis import SYNTHESES, degrade, in_order
 from lorair_cli.errors import TrainingError
-from lorair_cli.imaging.arrays import mirrored_to, to_float
-from lorair_cli.imaging.views import native_views, resize_views
-from lorair_cli.model.config import ViewMode
+from lorair_cli.imaging.arrays import from_float, mirrored_to, to_float
+from lorair_cli.imaging.views import ViewMode, views_of
 from lorair_cli.settings import TEN_DEGRADATIONS, Setting
 
 Pixels = npt.NDArray[np.uint8]
@@ -189,7 +188,7 @@ class SyntheticPairs(Dataset[Sample]):
         image = to_float(gt)
         for name in in_order(strengths):
             image = degrade(image, name, rng, strengths[name], s.veils.get(name), s.mists.get(name))
-        sample = as_sample(quantised(image), gt, label, strength, s, self.view_mode, self.view, rng)
+        sample = as_sample(from_float(image, np.uint8), gt, label, strength, s, self.view_mode, self.view, rng)
         if second is None:
             return sample
         return sample._replace(second=torch.tensor(second), second_strength=torch.tensor(second_strength))
@@ -255,7 +254,7 @@ def as_sample(
     key: int = -1,
 ) -> Sample:
     """The router's views of ``lq`` and patches of both, cut from the same random places."""
-    views = training_views(lq, view_mode, view, sampling.local_views, rng)
+    views = views_of(lq, view_mode, view, sampling.local_views, rng)
     corners = [
         (int(rng.integers(gt.shape[0] - sampling.patch + 1)), int(rng.integers(gt.shape[1] - sampling.patch + 1)))
         for _ in range(sampling.patches)
@@ -274,16 +273,6 @@ def _patches(photo: Pixels, corners: list[tuple[int, int]], side: int) -> Tensor
     if not corners:
         return torch.empty(0, 3, side, side, dtype=torch.uint8)
     return chw(np.stack([photo[y : y + side, x : x + side] for y, x in corners]))
-
-
-def training_views(lq: Pixels, mode: ViewMode, view: int, local_views: int, rng: np.random.Generator) -> Pixels:
-    """What the router sees of ``lq`` (h, w, 3) in training: ``(1 + M, view, view, 3)``."""
-    return resize_views(lq, view) if mode == "resize" else native_views(lq, view, local_views, rng)
-
-
-def quantised(image: npt.NDArray[np.float32]) -> Pixels:
-    """Float pixels in [0, 1] to the nearest of 256 levels: what a photo file can hold."""
-    return (image * 255 + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def chw(images: Pixels) -> Tensor:

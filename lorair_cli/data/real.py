@@ -14,7 +14,7 @@ from lorair_cli.data.clean import DECODED_BYTES, CleanPhotos
 from lorair_cli.data.pairs import Cut, Pixels, Sample, Sampling, SyntheticPairs, as_sample, probabilities
 from lorair_cli.errors import TrainingError
 from lorair_cli.imaging.arrays import mirrored_to
-from lorair_cli.model.config import ViewMode
+from lorair_cli.imaging.views import ViewMode
 from lorair_cli.settings import Setting
 
 ATTITUDES = 8

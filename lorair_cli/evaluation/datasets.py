@@ -10,13 +10,12 @@ import numpy as np
 
 from lorair_cli.data.contact_sheet import sample_photos
 from lorair_cli.data.pairing import PairedFiles, find_path, first_names, pair_by_name, pair_by_position, picture_files
-from lorair_cli.data.pairs import quantised
 from lorair_cli.data.synthesis import degrade
 from lorair_cli.errors import ImageError, UsageError
 from lorair_cli.evaluation.metrics import Bytes
 from lorair_cli.evaluation.protocols import PROTOCOLS
 from lorair_cli.evaluation.registry import Benchmark, Layout, Registry
-from lorair_cli.imaging.arrays import to_eight_bits, to_float
+from lorair_cli.imaging.arrays import from_float, to_eight_bits, to_float
 from lorair_cli.imaging.decode import read_photo
 from lorair_cli.settings import TEN_DEGRADATIONS
 
@@ -178,7 +177,7 @@ def builtin_pairs(degradation: str) -> Iterator[Pair]:
     label = TEN_DEGRADATIONS.index(degradation)
     for index, (name, gt) in enumerate(sample_photos()):
         rng = np.random.default_rng((index, label))
-        yield Pair(name, quantised(degrade(to_float(gt), degradation, rng, BUILTIN_STRENGTH)), gt)
+        yield Pair(name, from_float(degrade(to_float(gt), degradation, rng, BUILTIN_STRENGTH), np.uint8), gt)
 
 
 def _builtin_count() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,10 @@ def to_float(pixels: Pixels) -> Floats:
     return values
 
 
+@overload
+def from_float(values: npt.NDArray[np.floating[Any]], dtype: type[np.uint8]) -> npt.NDArray[np.uint8]: ...
+@overload
+def from_float(values: npt.NDArray[np.floating[Any]], dtype: npt.DTypeLike) -> Pixels: ...
 def from_float(values: npt.NDArray[np.floating[Any]], dtype: npt.DTypeLike) -> Pixels:
     """Floats of any shape as pixels of ``dtype``: clipped to [0, 1], then rounded with halves going up.
 
@@ -61,6 +65,11 @@ def to_grey(rgb: Pixels) -> Pixels:
     luma //= np.uint32(1000)
     grey: Pixels = luma.astype(rgb.dtype)
     return grey
+
+
+def without_colour(rgb: Pixels) -> Pixels:
+    """``rgb`` (h, w, 3) with its :func:`to_grey` in all three channels."""
+    return np.repeat(to_grey(rgb)[..., None], 3, axis=2)
 
 
 def mirrored_to(image: npt.NDArray[AnyNumber], height: int, width: int) -> npt.NDArray[AnyNumber]:

@@ -7,6 +7,7 @@ that is what the encoders were trained on.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,19 @@ from lorair_cli.imaging.arrays import mirrored_to
 
 Pixels = npt.NDArray[np.uint8]
 
+ViewMode = Literal["resize", "native"]
+"""How a router looks at a photo: the released one's way, or the paper's."""
+
 REACH = 768
 """Native windows side by side look at up to so many pixels each way, where three of them do not look at more: the whole
 of a small photo, for a drop is in one place only, and of a large one more than enough to know its haze or its noise."""
+
+
+def views_of(
+    rgb: Pixels, mode: ViewMode, view: int, limit: int | None = None, rng: np.random.Generator | None = None
+) -> Pixels:
+    """What a router sees of a photo: :func:`resize_views`, or :func:`native_views` with ``limit`` and ``rng``."""
+    return resize_views(rgb, view) if mode == "resize" else native_views(rgb, view, limit, rng)
 
 
 def resize_views(rgb: Pixels, view: int) -> Pixels:

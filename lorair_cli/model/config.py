@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ViewMode = Literal["resize", "native"]
+from lorair_cli.imaging.views import ViewMode
 
 MOST = 8192
 """No size in a config is larger: a damaged file must not ask for a network that never finishes building."""

@@ -18,7 +18,8 @@ class Routing:
     prior: Tensor
     """``(prior,)``, the modulator's input."""
     mixture: Tensor
-    """``(n,)`` expert weights: zero for those not selected, summing to one."""
+    """``(n,)`` expert weights: zero for those not selected. The router's sum to one; those that a user names are as
+    named, and without experts all are zero."""
 
     @property
     def probabilities(self) -> Tensor:

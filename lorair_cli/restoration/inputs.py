@@ -45,7 +45,7 @@ def find_photos(words: Sequence[str | Path], *, recursive: bool = False, leave_o
         if word == STDIN:
             found.append(Found(None))
             continue
-        for path in _matches(word):
+        for path in _matches(word, leave_out):
             if path.is_dir():
                 found += _in_folder(path, recursive, leave_out)
             else:
@@ -63,7 +63,7 @@ def read_list(data: bytes) -> list[Path]:
     return [Path(os.fsdecode(piece)) for piece in pieces if piece]
 
 
-def _matches(word: str | Path) -> list[Path]:
+def _matches(word: str | Path, leave_out: Path | None) -> list[Path]:
     """The paths that fit a pattern, sorted; the word itself if it is none, or names a file for all its brackets."""
     if isinstance(word, Path) or not glob.has_magic(word) or os.path.lexists(word):
         return [Path(word)]
@@ -73,6 +73,10 @@ def _matches(word: str | Path) -> list[Path]:
     if "**" in word:  # follows links, in circles too: of all ways to one file the shortest
         paths.sort(key=lambda path: len(path.parts), reverse=True)
         paths = list({os.path.realpath(path): path for path in paths}.values())
+        if leave_out is not None:  # a pattern that reaches into all folders does not mean the results
+            left_out = leave_out.resolve()
+            others = [path for path in paths if left_out not in (path.resolve(), *path.resolve().parents)]
+            paths = others or paths  # results alone: refused later, with a better message
     return sorted(paths)
 
 

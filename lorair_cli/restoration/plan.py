@@ -80,7 +80,8 @@ def plan_jobs(
         photos: from ``find_photos``. The tree of a folder is kept below the output folder.
         output: a file for a single photo, ``-`` for standard output, else a folder (made if it is not there). None
             writes ``NAME_restored`` beside each photo, or to standard output for a photo from standard input.
-        existing: ``refuse`` the whole batch if a result is there already, ``skip`` its photo, or ``replace`` it.
+        existing: ``refuse`` the whole batch if a result is there already, ``skip`` its photo (a comparison without
+            its result is kept, and the photo restored), or ``replace`` it.
         format_: a key of ``FORMATS``; None keeps the source's suffix, but for camera raw files, which become TIFF,
             and for suffixes that cannot be written, which become PNG.
         compare: also write ``NAME_compare`` beside each result.
@@ -93,13 +94,21 @@ def plan_jobs(
         raise UsageError(f"there is no format {format_!r}", f"choose from {', '.join(FORMATS)}")
     if format_ is not None:
         _require_encoder(WRITABLE[FORMATS[format_]])
-    jobs = list(dict.fromkeys(Job(p.path, target) for p, target in _with_targets(photos, output, format_)))
+    jobs = [Job(p.path, target) for p, target in _with_targets(_once_each(photos), output, format_)]
     if compare:
         if any(job.target is None for job in jobs):
             raise UsageError("--compare needs a result that is a file")
         jobs = [replace(job, compare=_beside(job.target, COMPARE)) for job in jobs if job.target is not None]
     _refuse_collisions(jobs)
     return [_settled(job, existing) for job in jobs]
+
+
+def _once_each(photos: Sequence[Found]) -> list[Found]:
+    """Each file once, as it was named first."""
+    first: dict[str, Found] = {}
+    for photo in photos:
+        first.setdefault("" if photo.path is None else os.path.normcase(os.path.abspath(photo.path)), photo)  # noqa: PTH100 - links are photos of their own
+    return list(first.values())
 
 
 def _with_targets(photos: Sequence[Found], output: str | None, format_: str | None) -> list[tuple[Found, Path | None]]:
@@ -187,8 +196,11 @@ def _settled(job: Job, existing: Existing) -> Job:
     """The job, to be skipped if its result is there; ``UsageError`` if that is to be refused."""
     if existing == "replace":
         return job
-    if existing == "skip" and job.target is not None and job.target.exists():
-        return replace(job, skip="exists already")
+    if existing == "skip":
+        if job.target is not None and job.target.exists():
+            return replace(job, skip="exists already")
+        # A comparison whose result is gone is left as it is, too.
+        return replace(job, compare=None) if job.compare is not None and job.compare.exists() else job
     for output in job.outputs:
         if output.exists():
             hint = "use --overwrite or --skip-existing, or choose another output"

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from lorair_cli.errors import ImageError, UsageError
-from lorair_cli.imaging.arrays import to_eight_bits
+from lorair_cli.imaging.arrays import to_eight_bits, without_colour
 from lorair_cli.imaging.photo import Photo
-from lorair_cli.imaging.views import native_views, resize_views
+from lorair_cli.imaging.views import views_of
 from lorair_cli.model.routing import Routing, convinced, mixture_weights
 from lorair_cli.restoration.blending import blended, holes_filled
 from lorair_cli.restoration.checks import (
@@ -80,6 +80,8 @@ class Restorer:
         self.tile = choose_tile(self.info.network, free_memory(self.device)) if tile is None else tile
         self.top_k = self.info.top_k if top_k is None else top_k
         self.pooling_window = pooling_window
+        if pooling_window is not None and pooling_window < 1:
+            raise UsageError(f"a pooling window of {pooling_window} pixels is none", "leave it out to pool globally")
         smallest = smallest_tile(self.info.network)
         if tile is None:
             self.tile = max(self.tile, smallest)
@@ -145,12 +147,21 @@ class Restorer:
         """Look at the whole photo once: prior, logits and the mixture of experts.
 
         Raises:
-            ImageError: the router gave NaN or infinity, in float32 too.
+            ImageError: the router gave NaN or infinity, in float32 too, or memory ran out.
         """
+        try:
+            return self._look(photo)
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise ImageError(
+                    f"out of memory on {self.device} while the router looked at the photo", FREE_SOME
+                ) from error
+            raise
+
+    def _look(self, photo: Photo) -> Routing:
         config = self.info.router
         rgb = to_eight_bits(photo.rgb)
-        see = native_views if config.view_mode == "native" else resize_views
-        views = torch.from_numpy(see(rgb, config.encoder.view)).permute(0, 3, 1, 2)
+        views = torch.from_numpy(views_of(rgb, config.view_mode, config.encoder.view)).permute(0, 3, 1, 2)
         views = (views.float() / 255)[None].to(self.device)
         with torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "float32"):
             prior, logits = self._router(views)
@@ -201,7 +212,7 @@ class Restorer:
         passes: list[Diagnosis] = []
         first = None
         for _ in range(choices.passes or 1):
-            routing = self._route_for_restoring(photo)
+            routing = self.route(photo)
             if choices.experts is not None:
                 routing = self._told(routing, choices.experts)
             diagnosis = self._diagnosis(routing)
@@ -216,7 +227,7 @@ class Restorer:
     def _by_itself(self, photo: Photo, only_if: float | None, work: _Work) -> tuple[Photo, Diagnosis, list[Diagnosis]]:
         """As many passes as it takes, each of them checked: the result, the first diagnosis, one per pass."""
         passes: list[Diagnosis] = []
-        routing = self._route_for_restoring(photo)
+        routing = self.route(photo)
         first = diagnosis = self._diagnosis(routing)
         while len(passes) < MOST_BY_ITSELF and (not passes or finds_more(diagnosis, passes)):
             if only_if is not None and diagnosis.confidence < only_if:
@@ -231,7 +242,7 @@ class Restorer:
 
         def attempt(routing: Routing) -> _Attempt:
             restored = self._pass(photo, routing, work)
-            seen = self._route_for_restoring(restored)
+            seen = self.route(restored)
             changed = change(photo.rgb, restored.rgb)
             return _Attempt(restored, changed, self._diagnosis(routing), seen, self._diagnosis(seen))
 
@@ -250,7 +261,8 @@ class Restorer:
         work.tiles += tiles
         if work.spares and [self.info.degradations[i] for i in routing.selected] == [HOLES]:
             rgb = holes_filled(photo.rgb, rgb)
-        return photo.with_rgb(rgb)
+        # The network answers in colour; what is judged and passed on must be the picture that will be written.
+        return photo.with_rgb(without_colour(rgb) if photo.grey else rgb)
 
     def _told(self, routing: Routing, experts: Mapping[str, float]) -> Routing:
         """What the router would have said, had it chosen these experts."""
@@ -271,14 +283,6 @@ class Restorer:
         """Weights by name as a mixture ``(n,)``."""
         self.check_experts(experts)
         return torch.tensor([experts.get(name, 0.0) for name in self.info.degradations], device=self.device)
-
-    def _route_for_restoring(self, photo: Photo) -> Routing:
-        try:
-            return self.route(photo)
-        except (MemoryError, RuntimeError) as error:
-            if is_out_of_memory(error):
-                raise ImageError(f"out of memory on {self.device} before the first tile", FREE_SOME) from error
-            raise
 
     def _diagnosis(self, routing: Routing) -> Diagnosis:
         names = self.info.degradations

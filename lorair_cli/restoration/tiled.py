@@ -71,7 +71,8 @@ class TiledNetwork:
         Raises:
             ImageError: the network gave NaN or infinity, or memory ran out on the smallest tiles.
         """
-        longest = max(*rgb.shape[:2], smallest_tile(self.network.config), SMALLEST_HALVED)
+        least = max(SMALLEST_HALVED, smallest_tile(self.network.config))
+        longest = max(*rgb.shape[:2], least)
         side = min(tile or longest, longest)
         while True:
             try:
@@ -86,10 +87,10 @@ class TiledNetwork:
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if side <= SMALLEST_HALVED:
+                if side <= least:
                     message = f"out of memory on {self.device}, even with tiles of {side} pixels"
                     raise ImageError(message, FREE_SOME) from error
-                halved = max(side // 2, SMALLEST_HALVED)
+                halved = max(side // 2, least)
                 notes.append(f"out of memory with tiles of {side} pixels: restored with tiles of {halved}")
                 side = halved
             # Only here, where the exception and the tensors in its frames are gone, can their memory come back.

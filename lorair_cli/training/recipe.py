@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lorair_cli.data.pairs import Sampling
-from lorair_cli.model.config import EncoderConfig, NetworkConfig, ViewMode
+from lorair_cli.imaging.views import ViewMode
+from lorair_cli.model.config import EncoderConfig, NetworkConfig
 from lorair_cli.settings import TEN_DEGRADATIONS
 
 Scale = Literal["compact", "paper"]

@@ -22,6 +22,7 @@ from lorair_cli.errors import UsageError
 from lorair_cli.model.network import RestorationNetwork, parameter_count
 from lorair_cli.model.router import Router
 from lorair_cli.settings import HOLES, Setting
+from lorair_cli.training.arithmetic import Arithmetic
 from lorair_cli.training.curves import Curves
 from lorair_cli.training.engine import StageRun
 from lorair_cli.training.folder import RunFolder
@@ -81,7 +82,7 @@ class TrainingRun:
             start = start.narrowed(self.setting) if start.covers(self.setting) else start
         files = RunFolder(self.folder)
         with accelerator.main_process_first():  # the first writes, the others see that it is the same run
-            files.claim(self.recipe, self.setting.name, None if self.start_from is None else self.start_from.name)
+            files.claim(self.recipe, self.setting.name, self.start_from)
         reporter = files.log(reporter) if accelerator.is_main_process else Silence()
         origins = Origins(files, self.recipe, self.setting, start)
         if all(files.result(stage).is_file() for stage in stages):
@@ -144,14 +145,14 @@ class TrainingRun:
         def validate(clock: Clock) -> list[Score]:
             if validation is None or not accelerator.is_main_process:
                 return []
-            how = router, network, self.recipe.top_k, self.recipe.precision != "no"
+            how = router, network, self.recipe.top_k, Arithmetic(accelerator.device, self.recipe.precision).autocast
             scores = validation.score(*how)
             reporter.line(as_table(scores))
             curves.scores(stage, clock.step, scores)
             if network is not None:
                 curves.samples(stage, clock.step, validation.samples(router, network, *how[2:]))
             best = origins.folder.best(stage)
-            if mean_score(scores) > _score_of(best):
+            if _score(scores) > _score_of(best):
                 account = self._account(stage, clock, scores, accelerator)
                 save_checkpoint(best, self._checkpoint(router, network, [*origins.history(stage), account]))
             if network is None:
@@ -243,7 +244,7 @@ class TrainingRun:
                 }
                 for s in scores
             },
-            "score": round(mean_score(scores), 4) if scores else None,
+            "score": _score(scores) if scores else None,
         }
 
     def _checkpoint(
@@ -265,6 +266,11 @@ class TrainingRun:
             },
         )
         return Checkpoint(info, {} if network is None else network.state_dict(), router.state_dict())
+
+
+def _score(scores: list[Score]) -> float:
+    """What checkpoints are compared by, as it is written down: of two that are equal, the first stays."""
+    return round(mean_score(scores), 4)
 
 
 def _score_of(best: Path) -> float:

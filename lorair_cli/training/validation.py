@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,15 +12,15 @@ import torch
 from torch import Tensor
 
 from lorair_cli.data.clean import CleanPhotos
-from lorair_cli.data.pairs import chw, quantised
+from lorair_cli.data.pairs import chw
 from lorair_cli.data.synthesis import degrade
-from lorair_cli.imaging.arrays import mirrored_to, to_float
-from lorair_cli.imaging.views import native_views, resize_views
-from lorair_cli.model.config import ViewMode
+from lorair_cli.imaging.arrays import from_float, mirrored_to, to_float
+from lorair_cli.imaging.views import ViewMode, views_of
 from lorair_cli.model.network import RestorationNetwork
 from lorair_cli.model.router import Router
 from lorair_cli.model.routing import mixture_weights
 from lorair_cli.settings import Setting
+from lorair_cli.training.objectives import to_unit
 
 CROP = 256
 STRENGTH = 0.5
@@ -26,6 +28,9 @@ SSIM_WINDOW = 11
 MOST_PHOTOS = 24
 """Validation takes no more, spread over the folder: enough to tell progress, and soon over on a laptop."""
 UNTOUCHED = "untouched"
+
+Autocast = Callable[[], AbstractContextManager[None]]
+"""Opens a context in which forward passes compute in some precision."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,6 @@ class Validation:
 
     def __init__(self, clean: CleanPhotos, setting: Setting, view: int, view_mode: ViewMode = "native") -> None:
         self.setting = setting
-        see = native_views if view_mode == "native" else resize_views
         clean = clean.spread(MOST_PHOTOS)
         self.crops: list[tuple[str, npt.NDArray[np.uint8], npt.NDArray[np.uint8], Tensor]] = []
         for index in range(len(clean)):
@@ -70,25 +74,26 @@ class Validation:
             for label, name in enumerate((*setting.degradations, UNTOUCHED)):
                 lq = gt
                 if name != UNTOUCHED:
-                    lq = quantised(degrade(to_float(gt), name, np.random.default_rng((index, label)), STRENGTH))
-                self.crops.append((name, lq, gt, chw(see(lq, view))))
+                    rng = np.random.default_rng((index, label))
+                    lq = from_float(degrade(to_float(gt), name, rng, STRENGTH), np.uint8)
+                self.crops.append((name, lq, gt, chw(views_of(lq, view_mode, view))))
 
     @torch.no_grad()
-    def score(self, router: Router, network: RestorationNetwork | None, top_k: int, bf16: bool) -> list[Score]:
+    def score(self, router: Router, network: RestorationNetwork | None, top_k: int, autocast: Autocast) -> list[Score]:
         """One ``Score`` per degradation, then one for untouched photos.
 
         Args:
             router: as trained so far; left in evaluation mode.
             network: as trained so far; None to validate the router alone.
             top_k: experts per photo.
-            bf16: run under bf16 autocast, as training does.
+            autocast: that of training, see ``Arithmetic``.
         """
         router.eval()
         rows: dict[str, list[tuple[float, float, float, float, float]]] = {}
         device = next(router.parameters()).device
         for name, lq, gt, views in self.crops:
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                prior, logits = router((views.float() / 255)[None].to(device))
+            with autocast():
+                prior, logits = router(to_unit(views)[None].to(device))
                 after = 0.0, 0.0
                 if network is not None:
                     restored = self._restore(network, lq, prior.float(), logits.float(), top_k)
@@ -106,14 +111,16 @@ class Validation:
         ]
 
     @torch.no_grad()
-    def samples(self, router: Router, network: RestorationNetwork, top_k: int, bf16: bool) -> npt.NDArray[np.uint8]:
+    def samples(
+        self, router: Router, network: RestorationNetwork, top_k: int, autocast: Autocast
+    ) -> npt.NDArray[np.uint8]:
         """A picture to look at: a row for each degradation, of one photo before, restored, and its truth."""
         router.eval()
         device, rows = next(router.parameters()).device, []
         for name in (*self.setting.degradations, UNTOUCHED):
             _, lq, gt, views = next(crop for crop in self.crops if crop[0] == name)
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                prior, logits = router((views.float() / 255)[None].to(device))
+            with autocast():
+                prior, logits = router(to_unit(views)[None].to(device))
                 restored = self._restore(network, lq, prior.float(), logits.float(), top_k)
             rows.append(np.concatenate([lq, restored, gt], axis=1))
         return np.concatenate(rows)
@@ -124,9 +131,10 @@ class Validation:
         mixture = mixture_weights(logits, top_k) if network.config.experts else None
         height, width = lq.shape[:2]
         filled = mirrored_to(lq, *network.config.fitting(height, width))  # as ``lorair restore`` does
-        x = (chw(filled[None]).float() / 255).to(prior.device)
+        x = to_unit(chw(filled[None])).to(prior.device)
         y = network(x.contiguous(memory_format=torch.channels_last), prior, mixture)
-        return quantised(y[0, :, :height, :width].float().permute(1, 2, 0).cpu().numpy())
+        restored = y[0, :, :height, :width].float().permute(1, 2, 0).cpu().numpy()
+        return from_float(np.nan_to_num(restored, nan=0.0), np.uint8)  # no number is black: a bad score, and no crash
 
 
 def psnr(image: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> float:

@@ -49,6 +49,14 @@ def test_patterns_that_the_shell_left_alone(tree):
         find_photos([f"{tree}/*.gif"])
 
 
+def test_a_pattern_that_reaches_everywhere_does_not_mean_the_results(tree):
+    pattern = f"{tree}/**/*.[wt]*"
+    assert names(find_photos([pattern]), tree) == ["in/c.webp", "in/deep/d.tif", "notes.txt"]
+    assert names(find_photos([pattern], leave_out=tree / "in" / "deep"), tree) == ["in/c.webp", "notes.txt"]
+    inside = f"{tree}/in/deep/**/*.tif"
+    assert names(find_photos([inside], leave_out=tree / "in"), tree) == ["in/deep/d.tif"], "asked for by name"
+
+
 def test_a_name_with_brackets_is_a_name_if_there_is_such_a_file(tree):
     (tree / "x[1].png").write_bytes(b"x")
     (tree / "x1.png").write_bytes(b"x")

@@ -88,6 +88,10 @@ def test_a_side_by_side_picture_is_an_output_too(folder, tmp_path):
 
 def test_the_same_photo_twice_is_one_job(folder, tmp_path):
     assert len(plan([folder, folder / "a.jpg"], tmp_path / "out")) == 3
+    again = folder / "b" / ".." / "a.jpg"
+    assert plan([folder / "a.jpg", again], tmp_path / "out.jpg") == [Job(folder / "a.jpg", tmp_path / "out.jpg")]
+    names = [job.source.name for job in plan([folder / "c.tif", folder / "a.jpg", folder / "c.tif"], tmp_path / "out")]
+    assert names == ["c.tif", "a.jpg"]
 
 
 @pytest.mark.parametrize("existing", ["refuse", "skip", "replace"])
@@ -108,6 +112,16 @@ def test_existing_results_are_refused_skipped_or_replaced(folder, tmp_path):
         plan([folder / "a.jpg"], out)
     assert plan([folder / "a.jpg"], out, existing="replace") == [Job(folder / "a.jpg", out)]
     assert plan([folder / "a.jpg"], out, existing="skip")[0].skip == "exists already"
+
+
+def test_a_comparison_without_its_result_is_kept_where_results_are(folder, tmp_path):
+    (tmp_path / "out_compare.png").write_bytes(b"old")
+    out = tmp_path / "out.png"
+    with pytest.raises(UsageError, match=r"out_compare\.png exists already"):
+        plan([folder / "a.jpg"], out, compare=True)
+    assert plan([folder / "a.jpg"], out, existing="skip", compare=True) == [Job(folder / "a.jpg", out)]
+    out.write_bytes(b"old")
+    assert plan([folder / "a.jpg"], out, existing="skip", compare=True)[0].skip == "exists already"
 
 
 def test_unwritable_suffix(folder, tmp_path):

@@ -8,6 +8,7 @@ import skimage.data
 import torch
 
 from lorair_cli.errors import DeviceError, ImageError, UsageError
+from lorair_cli.imaging.arrays import without_colour
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import convinced, mixture_weights
 from lorair_cli.restoration import restorer as module
@@ -76,6 +77,17 @@ def test_sixteen_bits_and_alpha_stay(restorer):
     assert (restored.rgb % 257 != 0).any(), "16-bit output must not be 8-bit output stretched"
 
 
+def test_a_grey_photo_is_grey_after_every_pass(restorer, monkeypatch):
+    grey = np.repeat(COFFEE[..., :1], 3, axis=2)
+    coloured = restorer.restore(Photo(grey)).photo.rgb
+    assert np.ptp(coloured.astype(int), axis=2).max() > 1, "the tiny network should colour it"
+    seen, route = [], restorer.route
+    monkeypatch.setattr(restorer, "route", lambda photo: seen.append(photo.rgb) or route(photo))
+    restored = restorer.restore(Photo(grey, grey=True), choices=Choices(passes=2)).photo.rgb
+    assert np.array_equal(seen[1], without_colour(coloured)), "the second pass sees what would have been written"
+    assert (np.ptp(restored, axis=2) == 0).all()
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 300), (300, 3), (16, 16), (17, 33)])
 def test_any_size(restorer, size):
     photo = Photo(np.full((*size, 3), 90, np.uint8))
@@ -85,8 +97,8 @@ def test_any_size(restorer, size):
 def test_the_router_sees_the_whole_photo_once(checkpoint, monkeypatch):
     tiled = Restorer(checkpoint, device="cpu", precision="float32", tile=96)
     calls = []
-    original = module.native_views
-    monkeypatch.setattr(module, "native_views", lambda rgb, view: calls.append(rgb.shape) or original(rgb, view))
+    original = module.views_of
+    monkeypatch.setattr(module, "views_of", lambda rgb, *how: calls.append(rgb.shape) or original(rgb, *how))
     result = tiled.restore(Photo(COFFEE))
     assert result.tiles > 1 and calls == [COFFEE.shape]
 
@@ -184,6 +196,28 @@ def test_a_router_that_gives_nan_is_an_error(checkpoint):
         restorer._router.head.bias[0] = torch.nan
     with pytest.raises(ImageError, match="router"):
         restorer.restore(Photo(COFFEE))
+
+
+@pytest.mark.parametrize("job", ["diagnose", "restore"])
+def test_a_router_that_runs_out_of_memory_is_one_line(checkpoint, job, monkeypatch):
+    restorer = Restorer(checkpoint, device="cpu", precision="float32", tile=0)
+    monkeypatch.setattr(restorer._router, "forward", Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
+    with pytest.raises(ImageError, match="out of memory on cpu while the router looked at the photo"):
+        getattr(restorer, job)(Photo(COFFEE))
+
+
+def test_halving_ends_at_the_smallest_tile_of_the_network(checkpoint, monkeypatch):
+    restorer = Restorer(checkpoint, device="cpu", precision="float32", tile=0)
+    monkeypatch.setattr(tiled, "smallest_tile", lambda config: 160)
+    monkeypatch.setattr(TiledNetwork, "_restore_tile", Mock(side_effect=MemoryError))
+    with pytest.raises(ImageError, match="even with tiles of 160 pixels"):
+        restorer.restore(Photo(COFFEE))
+
+
+@pytest.mark.parametrize("window", [0, -384])
+def test_a_pooling_window_of_nothing_is_refused(checkpoint, window):
+    with pytest.raises(UsageError, match=f"a pooling window of {window} pixels"):
+        Restorer(checkpoint, device="cpu", pooling_window=window)
 
 
 def test_the_tile_follows_the_free_memory(checkpoint, monkeypatch):

@@ -1,11 +1,16 @@
+from contextlib import nullcontext
+
+import cv2
 import numpy as np
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
+from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.model.config import NetworkConfig
 from lorair_cli.settings import get_setting
 from lorair_cli.training import validation as module
+from lorair_cli.training.arithmetic import Arithmetic
 from lorair_cli.training.validation import UNTOUCHED, Score, Validation, as_table, mean_score, psnr, ssim
 
 
@@ -42,7 +47,7 @@ def test_psnr_agrees_with_its_definition():
 
 
 def test_a_score_for_each_degradation_and_for_untouched_photos(validation):
-    scores = validation.score(Oracle([0.0, 9.0, 0.0]), Same(), 1, bf16=False)
+    scores = validation.score(Oracle([0.0, 9.0, 0.0]), Same(), 1, nullcontext)
     assert [s.degradation for s in scores] == ["rain", "haze", "noise", UNTOUCHED]
     assert [s.recognised for s in scores[:3]] == [0, 1, 0] and scores[3].recognised > 0.99
     for s in scores:
@@ -52,8 +57,44 @@ def test_a_score_for_each_degradation_and_for_untouched_photos(validation):
     assert scores[3].psnr_before == 60 and all(s.psnr_before < 40 for s in scores[:3])
 
 
+class Filled(Same):
+    """A network for sizes that it can halve three times; changes nothing and remembers what it got."""
+
+    config = NetworkConfig(experts=0, encoder_blocks=(1, 1, 1), decoder_blocks=(1, 1, 1))
+
+    def forward(self, lq, prior, mixture):
+        self.got, self.autocast = lq, torch.is_autocast_enabled("cpu")
+        return lq
+
+
+def test_crops_are_filled_up_with_the_mirrored_photo_and_cut_back(tmp_path):
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(tmp_path / "odd.png"), rng.integers(0, 256, (61, 45, 3), dtype=np.uint8))
+    odd, network = Validation(CleanPhotos.find([tmp_path]), get_setting("3task"), 32), Filled()
+    multiple = network.config.multiple
+    for s in odd.score(Oracle([0.0, 9.0, 0.0]), network, 1, nullcontext):
+        assert s.psnr_after == pytest.approx(s.psnr_before, abs=1e-6)
+    got = (network.got[0].permute(1, 2, 0) * 255).round().numpy()
+    assert got.shape == (61 + -61 % multiple, 45 + -45 % multiple, 3) and multiple > 1
+    np.testing.assert_array_equal(got[61:, :45], odd.crops[-1][1][61 - (-61 % multiple) :][::-1])
+
+
+def test_validation_computes_as_training_does(validation):
+    network = Filled()
+    for precision, expected in (("bf16", True), ("no", False)):
+        validation.score(Oracle([0.0, 9.0, 0.0]), network, 1, Arithmetic(torch.device("cpu"), precision).autocast)
+        assert network.autocast == expected
+
+
+def test_what_is_no_number_scores_as_black(validation, monkeypatch):
+    monkeypatch.setattr(Same, "forward", lambda self, lq, prior, mixture: lq * float("nan"))
+    scores = validation.score(Oracle([0.0, 9.0, 0.0]), Same(), 1, nullcontext)
+    black = [psnr(np.zeros_like(gt), gt) for name, _, gt, _ in validation.crops if name == "rain"]
+    assert scores[0].psnr_after == pytest.approx(np.mean(black))
+
+
 def test_a_router_is_validated_without_a_network(validation):
-    scores = validation.score(Oracle([0.0, 9.0, 0.0]), None, 1, bf16=False)
+    scores = validation.score(Oracle([0.0, 9.0, 0.0]), None, 1, nullcontext)
     assert all(s.psnr_after is None and s.ssim_after is None for s in scores)
     assert mean_score(scores) == pytest.approx(1 / 3)
     assert all("-" in line for line in as_table(scores).splitlines()[1:])
@@ -79,7 +120,7 @@ def test_the_table_shows_the_gain():
 
 
 def test_samples_show_a_photo_before_restored_and_true(validation):
-    picture = validation.samples(Oracle([0.0, 9.0, 0.0]), Same(), 1, bf16=False)
+    picture = validation.samples(Oracle([0.0, 9.0, 0.0]), Same(), 1, nullcontext)
     h, w = validation.crops[0][1].shape[:2]
     assert picture.shape == (4 * h, 3 * w, 3)
     for row, (_, lq, gt, _) in enumerate(validation.crops[:4]):

@@ -30,7 +30,7 @@ class StreakLayer:
     coverage: float
     """Share of the photo under streaks, if none overlapped."""
     brightness: float
-    """Greatest brightness, display value in [0, 1]."""
+    """Greatest brightness of one streak, display value in [0, 1]; filtered ones add up where they overlap."""
     angle: float
     """Direction, degrees from vertical."""
     length: float
