@@ -42,7 +42,9 @@ def pooled(x: Tensor, window: int | None) -> Tensor:
     h, w = x.shape[-2:]
     if window is None or (window >= h and window >= w):
         if x.is_cpu and x.dtype != torch.float32 and not x.requires_grad:
-            return F.avg_pool2d(x, (h, w))  # the same to the bit; the mean of 16-bit numbers is ten times as slow there
+            return F.avg_pool2d(
+                x, (h, w)
+            )  # but for the order of the sums the same; the mean of 16-bit numbers is ten times as slow there
         return x.mean((2, 3), keepdim=True)
     # Around their mean, running sums stay small and float32 is exact enough.
     wide = x.to(torch.promote_types(x.dtype, torch.float32))

@@ -39,20 +39,20 @@ def at_rank(experts: Mapping[str, Tensor], had: int, rank: int) -> dict[str, Ten
 
 
 def with_room(experts: Mapping[str, Tensor], new: Mapping[str, Tensor], had: int, rank: int) -> dict[str, Tensor]:
-    """``experts`` of rank ``had`` for a network of a higher ``rank``, whose further directions are free to learn.
+    """:func:`at_rank` for a network that goes on learning: what they do not use yet is free to learn.
 
-    Zeros alone would never learn: neither A nor B would have a gradient. As in a new expert A is random and B zero,
-    so that the product is what it was.
+    That is what a higher rank adds, and all of an expert that has learnt nothing. Zeros alone would never learn:
+    neither A nor B would have a gradient. As in a new expert A is random there and B zero, so that the product stays.
 
     Args:
         experts: as for :func:`at_rank`.
         new: a new network's, of that rank and as many experts.
     """
-    grown = at_rank(experts, had, rank)
-    for convolution, a, _ in _pairs(experts):
-        name, before = f"{convolution}.{_A}", a.shape[1]
-        grown[name][:, before:] = new[name][:, before:]
-    return grown
+    fitted = at_rank(experts, had, rank)
+    for convolution, a, b in _pairs(fitted):
+        unused = ~(a.any(2) | b.any(1))  # (n, rank k)
+        a[unused] = new[f"{convolution}.{_A}"].to(a)[unused]
+    return fitted
 
 
 def _pairs(experts: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:

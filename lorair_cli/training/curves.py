@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,29 +38,32 @@ class Curves:
             return
         try:
             from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(folder / "curves"))
         except ImportError:
             reporter.line("no curves are written: pip install 'lorair[curves]' brings tensorboard")
-        except OSError as error:
-            reporter.line(f"no curves are written: {error.strerror}")
+            return
+        with self._spared():
+            self._writer = SummaryWriter(str(folder / "curves"))
 
     def step(self, stage: str, step: int, loss: float, rate: float, learning_rate: float) -> None:
         """After each step; a point now and then."""
         if self._writer is not None and self._due():
-            for name, value in (("loss", loss), ("photos per second", rate), ("learning rate", learning_rate)):
-                self._writer.add_scalar(f"{stage}/{name}", value, step)
+            self._add(
+                step,
+                {f"{stage}/loss": loss, f"{stage}/photos per second": rate, f"{stage}/learning rate": learning_rate},
+            )
 
     def scores(self, stage: str, step: int, scores: list[Score]) -> None:
         """After each validation: a curve for each degradation."""
-        if self._writer is None:
-            return
+        points: dict[str, float] = {}
         for s in scores:
-            self._writer.add_scalar(f"{stage} recognised/{s.degradation}", s.recognised, step)
+            points[f"{stage} recognised/{s.degradation}"] = s.recognised
             if s.psnr_after is not None and s.ssim_after is not None:
-                self._writer.add_scalar(f"{stage} psnr/{s.degradation}", s.psnr_after, step)
-                self._writer.add_scalar(f"{stage} ssim/{s.degradation}", s.ssim_after, step)
-        self._writer.flush()
+                points[f"{stage} psnr/{s.degradation}"] = s.psnr_after
+                points[f"{stage} ssim/{s.degradation}"] = s.ssim_after
+        self._add(step, points)
+        with self._spared():
+            if self._writer is not None:
+                self._writer.flush()
 
     def samples(self, stage: str, step: int, picture: Pixels) -> None:
         """Write ``samples/STAGE-STEP.png``."""
@@ -71,5 +76,25 @@ class Curves:
 
     def close(self) -> None:
         """Write what is left."""
-        if self._writer is not None:
-            self._writer.close()
+        with self._spared():
+            if self._writer is not None:
+                self._writer.close()
+
+    def _add(self, step: int, points: Mapping[str, float]) -> None:
+        """A point of each curve named."""
+        with self._spared():
+            if self._writer is not None:
+                for name, value in points.items():
+                    self._writer.add_scalar(name, value, step)
+
+    @contextmanager
+    def _spared(self) -> Iterator[None]:
+        """Whatever tensorboard cannot write ends the curves, and not the run.
+
+        It writes in a thread of its own, so that a full disk shows in a later call than the one that met it.
+        """
+        try:
+            yield
+        except OSError as error:
+            self._writer = None
+            self.reporter.line(f"no curves are written: {error.strerror or error}")

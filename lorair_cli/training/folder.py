@@ -15,6 +15,7 @@ from lorair_cli.imaging.files import atomic_write
 from lorair_cli.training.recipe import Recipe, Stage
 from lorair_cli.training.recipe_file import as_toml, differences, read_recipe
 from lorair_cli.training.reporting import Every, Reporter, progress_line
+from lorair_cli.weights.manifest import identity
 
 LOG_SECONDS = 60.0
 """Time between two lines of progress in the log."""
@@ -38,13 +39,14 @@ class RunFolder:
         """What a stage resumes from; gone when the result is there."""
         return self.path / f"{stage}.state"
 
-    def claim(self, recipe: Recipe, setting: str, start_from: str | None) -> None:
+    def claim(self, recipe: Recipe, setting: str, start_from: Path | None) -> None:
         """Make the folder and write down whose run it holds, or see that it holds this very run.
 
         Args:
             recipe: the resolved recipe, kept as ``recipe.toml``: a file that ``--recipe`` takes.
             setting: name of the setting.
-            start_from: name of the checkpoint that the run starts from, if any.
+            start_from: the checkpoint that the run starts from, if any: known by its name and its contents, since all
+                that this program trains end in files of the same name.
 
         Raises:
             TrainingError: the folder holds a run of another recipe, setting or start, or cannot be written.
@@ -53,7 +55,8 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise TrainingError(f"{self.path}: cannot be a run's folder: {error.strerror}") from error
-        facts = {"setting": setting, "start_from": start_from}
+        name, weights = (None, None) if start_from is None else (start_from.name, identity([start_from]))
+        facts = {"setting": setting, "start_from": name, "start_weights": weights}
         recipe_file, facts_file = self.path / "recipe.toml", self.path / "run.json"
         if facts_file.is_file():
             self._compare(facts, _read_facts(facts_file))
@@ -70,7 +73,7 @@ class RunFolder:
 
     def _compare(self, asked: dict[str, str | None], held: dict[str, str | None]) -> None:
         for name, value in asked.items():
-            if held.get(name) != value:
+            if name in held and held[name] != value:  # earlier versions wrote down less
                 raise self._other_run(f"{name} {held.get(name) or 'nothing'}, not {value or 'nothing'}")
 
     def _compare_recipe(self, recipe: Recipe, file: Path) -> None:

@@ -74,8 +74,8 @@ class RouterTrainee(nn.Module):
 
     def forward(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Views ``(b, 1 + M, 3, v, v)`` in [0, 1], or their features ``(b, 2C)``; logits, strengths ``(b,)``, prior."""
-        prior = self.router.prior(self.router.features(seen) if seen.dim() == 5 else seen)
-        return self.router.head(prior), self.strength(prior).squeeze(-1), prior
+        prior, logits = self.router.decide(self.router.features(seen) if seen.dim() == 5 else seen)
+        return logits, self.strength(prior).squeeze(-1), prior
 
 
 MOST_FEATURES = 300_000
@@ -155,12 +155,12 @@ class RouterObjective:
         others = self._evidence(batch.second, batch.second_strength)
         others = others if self.learns_strength else torch.ones_like(certainty)
         both = (target + faded_target(batch.second.clamp(min=0), others, nothing)) / 2
-        loss: Tensor = F.cross_entropy(logits.float(), torch.where(batch.second[:, None] >= 0, both, target))
+        loss: Tensor = F.cross_entropy(logits, torch.where(batch.second[:, None] >= 0, both, target))
         # The mean is over all photos, so that a share of a batch weighs as its number of photos.
         strongest = torch.maximum(batch.strength, batch.second_strength)
         loss = loss + 2 * ((strength.float() - strongest).square() * known).mean()
         if self.predecessor is not None:
-            loss = loss + self.keeps_prior * self._strayed(batch, seen, prior.float(), arithmetic)
+            loss = loss + self.keeps_prior * self._strayed(batch, seen, prior, arithmetic)
         arithmetic.backward(loss)
         return loss.detach()
 

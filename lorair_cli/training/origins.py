@@ -15,7 +15,7 @@ from lorair_cli.model.config import ClipEncoderConfig, CompactEncoderConfig, Enc
 from lorair_cli.model.encoders import with_more_statistics
 from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.model.network import RestorationNetwork
-from lorair_cli.model.ranks import at_rank, with_room
+from lorair_cli.model.ranks import with_room
 from lorair_cli.model.router import ROUTER_HEAD, Router
 from lorair_cli.settings import Setting
 from lorair_cli.training.folder import RunFolder
@@ -61,7 +61,7 @@ class Origins:
             given: set[str] = set()
             if self.start is not None:
                 tensors = self._of_this_setting(self.start, self.start.router)
-                if _keeps_every_statistic(config.encoder) and _keeps_every_statistic(self.start.info.router.encoder):
+                if _has_more_stages(config.encoder, self.start.info.router.encoder):
                     tensors = with_more_statistics(tensors, router.state_dict())
                 given = self._overlay(router, tensors, reporter, stage)
             if recipe.router.trains == "head":
@@ -184,17 +184,20 @@ class Origins:
         )
 
 
-def _keeps_every_statistic(config: EncoderConfig) -> bool:
-    """Whether an encoder's feature is made of statistics in the order of its stages, where more can follow."""
-    return isinstance(config, CompactEncoderConfig) and config.statistics == "every"
+def _has_more_stages(config: EncoderConfig, than: EncoderConfig) -> bool:
+    """Whether an encoder has the stages of another, or more behind them, and the statistics of all in its feature."""
+    if not (isinstance(config, CompactEncoderConfig) and isinstance(than, CompactEncoderConfig)):
+        return False
+    kept = config.statistics == than.statistics == "every"
+    return kept and config.widths[: len(than.widths)] == than.widths
 
 
 def _of_rank(network: RestorationNetwork, experts: dict[str, Tensor], had: int) -> dict[str, Tensor]:
-    """``experts`` of rank ``had`` at that of a new ``network``, with room to learn where it is higher."""
+    """``experts`` of rank ``had`` at that of a new ``network``, with room to learn where there is any."""
     rank = network.config.rank
     if rank == had or not network.config.experts:
         return experts
-    return with_room(experts, network.state_dict(), had, rank) if rank > had else at_rank(experts, had, rank)
+    return with_room(experts, network.state_dict(), had, rank)
 
 
 def _plain(config: NetworkConfig) -> NetworkConfig:

@@ -19,7 +19,11 @@ def held(tmp_path, recipe):
 
 def test_a_folder_tells_whose_run_it_holds(held, recipe):
     assert read_recipe(held.path / "recipe.toml") == recipe
-    assert json.loads((held.path / "run.json").read_text()) == {"setting": "3task", "start_from": None}
+    assert json.loads((held.path / "run.json").read_text()) == {
+        "setting": "3task",
+        "start_from": None,
+        "start_weights": None,
+    }
 
 
 def test_the_same_run_may_come_back(held, recipe):
@@ -35,13 +39,33 @@ def test_the_same_run_may_come_back(held, recipe):
         ({"start_from": "x.safetensors"}, r"start_from nothing, not x\.safetensors"),
     ],
 )
-def test_another_run_is_refused_in_one_line_and_changes_nothing(held, recipe, change, named):
+def test_another_run_is_refused_in_one_line_and_changes_nothing(held, tmp_path, recipe, change, named):
     before = {path.name: path.read_bytes() for path in held.path.iterdir()}
     asked = replace(recipe, **change.get("recipe", {}))
+    start = None
+    if "start_from" in change:
+        start = tmp_path / change["start_from"]
+        start.write_bytes(b"weights")
     with pytest.raises(TrainingError, match=named) as caught:
-        held.claim(asked, change.get("setting", "3task"), change.get("start_from"))
+        held.claim(asked, change.get("setting", "3task"), start)
     assert str(held.path) in caught.value.message and "\n" not in str(caught.value)
     assert {path.name: path.read_bytes() for path in held.path.iterdir()} == before
+
+
+def test_a_start_is_known_by_its_contents_and_not_by_its_name(tmp_path, recipe):
+    starts = [tmp_path / run / "finetune.safetensors" for run in "ab"]
+    for start in starts:
+        start.parent.mkdir()
+        start.write_bytes(start.parent.name.encode())
+    folder = RunFolder(tmp_path / "c")
+    folder.claim(recipe, "3task", starts[0])
+    folder.claim(recipe, "3task", starts[0])
+    with pytest.raises(TrainingError, match="holds a run with start_weights"):
+        folder.claim(recipe, "3task", starts[1])
+    facts = json.loads((folder.path / "run.json").read_text())
+    del facts["start_weights"]  # as earlier versions wrote it
+    (folder.path / "run.json").write_text(json.dumps(facts))
+    folder.claim(recipe, "3task", starts[1])
 
 
 def test_how_many_fields_differ_is_said(held, recipe):

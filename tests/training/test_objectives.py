@@ -116,6 +116,17 @@ def test_the_label_of_an_untouched_photo_may_lean_to_one_degradation():
     torch.testing.assert_close(target, torch.stack([nothing, torch.tensor([0.0, 0.0, 1.0, 0.0])]))
 
 
+@torch.no_grad()
+def test_a_router_learns_with_the_logits_that_it_decides_by():
+    trainee = RouterTrainee(router()).eval()
+    views = to_unit(batch(photos=2).views)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, _, prior = trainee(views)
+        expected = trainee.router(views)
+    assert logits.dtype == prior.dtype == torch.float32
+    assert torch.equal(prior, expected[0]) and torch.equal(logits, expected[1])
+
+
 def test_untouched_photos_are_taught_as_what_the_recipe_names(accelerator):
     trainee = RouterTrainee(router()).eval()
     samples = batch(photos=2)._replace(strength=torch.zeros(2), second=torch.tensor([-1, -1]))

@@ -199,6 +199,29 @@ def test_experts_come_to_the_recipes_rank(origins, listen, recipe, rank):
         torch.testing.assert_close(b @ a, whole)
 
 
+@pytest.mark.parametrize("rank", [1, 5])
+def test_an_expert_that_has_learnt_nothing_can_learn_at_any_rank(origins, listen, recipe, rank):
+    start = landed(recipe)
+    for name, tensor in start.network.items():
+        if name.endswith("expert_b"):
+            tensor[1] = 0
+    other = replace(recipe, network=replace(recipe.network, rank=rank))
+    network = origins(start, other).network("finetune", listen())
+    network(torch.rand(1, 3, 32, 32), torch.rand(1, 8), torch.tensor([[0.0, 1.0, 0.0]])).square().sum().backward()
+    b = network.middle.blocks[0].conv1.expert_b
+    assert not b[1].any() and (b.grad[1].abs().amax(0) > 0).all(), "it changes nothing, and every direction can learn"
+
+
+def test_statistics_of_other_stages_are_not_taken_over(origins, listen, recipe):
+    small = replace(recipe.encoder, widths=(4, 8), blocks=(1, 1), statistics="every")
+    start = landed(replace(recipe, encoder=small))
+    other = replace(recipe, encoder=replace(small, widths=(6, 8, 12), blocks=(1, 1, 1)))
+    assert not taken(origins(start, other).router("router", listen()), start.router) & {
+        "encoder.norm.weight",
+        "encoder.project.weight",
+    }
+
+
 def test_another_size_is_refused(origins, listen, recipe):
     start = landed(replace(recipe, network=replace(recipe.network, width=12)))
     with pytest.raises(TrainingError, match="not of the recipe's size"):

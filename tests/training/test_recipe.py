@@ -192,6 +192,7 @@ def test_fields_can_be_set(recipe_file, recipe):
         ("finetune.steps=1.5", "finetune.steps is 1.5, expected int", None),
         ("network.experts=3", "network.experts", None),
         ("pretrain.sampling.ratios.fog=1", "fog", None),
+        ("pretrain.sampling.ratios.blur.x=1", "no recipe has such a field", None),
         ("quux.sampling.ratios.rain=1", "quux", None),
         ("encoder.kind=clip", "encoder.", None),
     ],
