@@ -12,6 +12,7 @@ from lorair_cli.data.pairing import RULES, first_names, pair_by_name, pair_by_po
 from lorair_cli.errors import UsageError
 from lorair_cli.evaluation.datasets import Pair, read_bytes
 from lorair_cli.evaluation.measuring import Restored, Subject
+from lorair_cli.imaging.files import is_folder
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def saved_results(restored: Path, pairs: FolderPairs) -> Subject:
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UsageError(f"{folder} is no folder")
     files = picture_files(folder)
     if not files:

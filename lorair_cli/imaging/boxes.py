@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-"""Transfer characteristics of high dynamic range (ITU-T H.273), whose numbers are no ordinary colours."""
-
 
 def brands(data: bytes) -> tuple[bytes, ...]:
     """What the file claims to be, the main claim first; empty if it is no such file."""

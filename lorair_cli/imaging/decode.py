@@ -29,11 +29,12 @@ from PIL import (
 from lorair_cli.errors import ImageError
 from lorair_cli.imaging import avif, boxes, heif, ifd, png, raw
 from lorair_cli.imaging.arrays import oriented
-from lorair_cli.imaging.files import printable
+from lorair_cli.imaging.files import is_folder, printable
 from lorair_cli.imaging.limits import INSTALL_FORMATS, MAX_BYTES, MAX_PIXELS, NEWER_PILLOW, check_pixels
 from lorair_cli.imaging.metadata import read_metadata
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.imaging.planes import read_planes
+from lorair_cli.imaging.profiles import colour_profile
 
 READABLE = raw.SUFFIXES | {
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
@@ -119,7 +120,7 @@ def read_file(path: Path) -> bytes:
                 raise ImageError(f"{shown}: too large for a photo ({status.st_size} bytes)")
             return file.read()
     except OSError as error:
-        if path.is_dir():
+        if is_folder(path):
             raise ImageError(f"{shown}: is a folder, not a photo") from None
         raise ImageError(f"{shown}: {error.strerror or error}") from error
     except ValueError as error:  # a zero byte in the name
@@ -178,7 +179,12 @@ def _decode(data: bytes, format_: str, shown: str, max_pixels: int) -> Photo:
         planes = read_planes(image, data, tags) if deep is None or deep.bits == 8 else avif.deep_planes(image, data)
         metadata, orientation = read_metadata(image, data, tags)
     if deep is not None:
-        metadata = replace(metadata, icc=metadata.icc or heif.colour_profile(data, shown), deep=deep)
+        icc = metadata.icc or colour_profile(boxes.colour_numbers(data), shown)
+        metadata = replace(metadata, icc=icc, deep=deep)
+    if format_ == "PNG" and (numbers := png.colour_numbers(data)) is not None:
+        # The numbers count more than a profile. They mean the same greys, for which a profile of colours is no good.
+        icc = colour_profile(numbers, shown, otherwise=metadata.icc)
+        metadata = replace(metadata, icc=None if planes.colour.ndim == 2 and icc != metadata.icc else icc)
     if planes.converted:
         metadata = replace(metadata, icc=planes.icc, jpeg=None)
     colour = oriented(planes.colour, orientation)

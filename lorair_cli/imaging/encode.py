@@ -16,6 +16,7 @@ from lorair_cli.imaging import avif, heif, ifd, jpeg, png
 from lorair_cli.imaging.arrays import Pixels, max_value, to_eight_bits, to_grey
 from lorair_cli.imaging.files import atomic_write, printable
 from lorair_cli.imaging.limits import NEWER_PILLOW
+from lorair_cli.imaging.native import pieces_for
 from lorair_cli.imaging.photo import Metadata, Photo
 from lorair_cli.imaging.tiff import encode_tiff
 
@@ -24,6 +25,7 @@ SUFFIXES = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
     ".jfif": "JPEG",
+    ".jpe": "JPEG",
     ".webp": "WEBP",
     ".tif": "TIFF",
     ".tiff": "TIFF",
@@ -192,7 +194,7 @@ def _webp(photo: Photo, options: WriteOptions) -> bytes:
 
 def _tiff(photo: Photo, options: WriteOptions) -> bytes:
     # 16-bit grey with alpha is written as RGB with alpha: hardly any program reads the former, Pillow included.
-    return encode_tiff(_channels(photo, grey=photo.alpha is None or photo.bits == 8), photo.metadata)
+    return encode_tiff(_channels(photo, grey=photo.alpha is None or photo.bits == 8), _own(photo, "TIFF"))
 
 
 def _bmp(photo: Photo, options: WriteOptions) -> bytes:
@@ -250,8 +252,5 @@ _ENCODERS: dict[str, Callable[[Photo, WriteOptions], bytes]] = {
 
 
 def _own(photo: Photo, format_: str) -> Metadata:
-    """The photo's metadata, with the pieces that only one format can hold only if the photo came in ``format_``."""
-    metadata = photo.metadata
-    if photo.format == format_ or not metadata.native:
-        return metadata
-    return replace(metadata, native=())
+    """The photo's metadata, with those native pieces that a file of ``format_`` can hold."""
+    return replace(photo.metadata, native=pieces_for(photo, format_))

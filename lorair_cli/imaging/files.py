@@ -109,6 +109,25 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is something at ``path``.
+
+    As :func:`is_folder` and :func:`is_file` it never raises, which pathlib's own do for a closed folder or a name that
+    is too long: those are said where the photo is read or written, by a line that names it, and stop no other.
+    """
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder, or a link to one."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path) -> bool:
+    """Whether ``path`` is a regular file, or a link to one."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def printable(text: str) -> str:
     """``text`` with line breaks and other characters that would upset a terminal written as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

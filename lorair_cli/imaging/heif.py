@@ -18,7 +18,7 @@ from lorair_cli.imaging.limits import INSTALL_FORMATS, check_pixels
 from lorair_cli.imaging.metadata import upright_metadata
 from lorair_cli.imaging.photo import DeepStyle, Metadata, Photo
 from lorair_cli.imaging.planes import unpremultiplied
-from lorair_cli.imaging.profiles import profile_for
+from lorair_cli.imaging.profiles import colour_profile
 
 BITS_WRITTEN = 10
 """Bits per sample for 16-bit photos that were no HEIC before: every player of HEIC reads 10, few read 12."""
@@ -46,7 +46,7 @@ def read_heif(data: bytes, shown: str, max_pixels: int) -> Photo:
         raise ImageError(f"{shown}: a HEIC of {len(file)} pictures", "only single pictures can be restored")
     image = file[0]
     check_pixels(image.size[0], image.size[1], max_pixels, shown)
-    icc = image.info.get("icc_profile") or colour_profile(data, shown)
+    icc = image.info.get("icc_profile") or colour_profile(boxes.colour_numbers(data), shown)
     bits = int(image.info["bit_depth"])
     pixels = widened(np.asarray(image).copy(), bits)
     if pixels.ndim == 2:
@@ -90,18 +90,6 @@ def encode_heif(channels: Pixels, metadata: Metadata, exif: bytes, quality: int,
     except RuntimeError as error:
         raise ValueError(str(error)) from error
     return buffer.getvalue()
-
-
-def colour_profile(data: bytes, shown: str) -> bytes | None:
-    """A profile for colours that a HEIC or AVIF says by number, None for sRGB. ``ImageError`` for HDR colours."""
-    numbers = boxes.colour_numbers(data)
-    if numbers is None:
-        return None
-    primaries, transfer = numbers
-    if transfer in boxes.HDR_TRANSFERS:
-        name = boxes.HDR_TRANSFERS[transfer]
-        raise ImageError(f"{shown}: an HDR photo ({name}), whose colours would be lost", "convert it to SDR first")
-    return profile_for(primaries)
 
 
 def widened(pixels: Pixels, bits: int) -> Pixels:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeAlias
 
 ORIENTATION = 274
 EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 34665, 34853, 40965
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+XMP, IPTC, PHOTOSHOP, ICC_PROFILE = 700, 33723, 34377, 34675
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -21,10 +23,14 @@ _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 _PIXEL_TAGS = (*range(254, 263), 266, *range(273, 275), *range(277, 282), 284, *range(288, 293), 297, 301)
 _COLOUR_TAGS = (*range(317, 326), 330, 332, *range(338, 342), 347, *range(512, 522), *range(529, 533))
-_CARRIED_TAGS = (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, EXIF_POINTER, GPS_POINTER, 700, 33723, 34377, 34675)
-_FILE_LAYOUT = frozenset((*_PIXEL_TAGS, *_COLOUR_TAGS, *_CARRIED_TAGS))
-"""Tags of a TIFF file that say how its own pixels are stored, and those this project carries by itself or not at all:
-XMP is 700, IPTC 33723, Photoshop's block 34377, the ICC profile 34675."""
+_CARRIED_TAGS = (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, EXIF_POINTER, GPS_POINTER)
+_BESIDE_TAGS = (XMP, IPTC, PHOTOSHOP, ICC_PROFILE)
+_FILE_LAYOUT = frozenset((*_PIXEL_TAGS, *_COLOUR_TAGS, *_CARRIED_TAGS, *_BESIDE_TAGS))
+"""Tags of a TIFF file that say how its own pixels are stored, and those this project carries by itself."""
+
+_ACROSS_AND_DOWN = ((256, 257), (X_RESOLUTION, Y_RESOLUTION))
+_EXIF_ACROSS_AND_DOWN = ((40962, 40963),)
+"""Pairs of tags that change places when a photo is turned by a quarter: size in pixels and resolution."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class Tags:
     exif: Directory
     gps: Directory
     interop: Directory
+    link: range = range(0)
+    """Where in the data the offset of the next directory stands."""
     cut_off: bool = False
     """A value of the main directory lies outside the data: the end of the file is missing, or an offset is nonsense."""
 
@@ -86,7 +94,7 @@ def read_pages(data: bytes) -> Iterator[Tags]:
     seen: set[int] = set()
     while offset and offset not in seen:
         seen.add(offset)
-        main, following, cut_off = _read_directory(data, order, offset, big=big)
+        main, link, cut_off = _read_directory(data, order, offset, big=big)
         if not main:
             return
 
@@ -95,23 +103,23 @@ def read_pages(data: bytes) -> Iterator[Tags]:
             return _read_directory(data, order, at, big=big)[0] if at else {}
 
         exif = below(main, EXIF_POINTER)
-        yield Tags(order, main, exif, below(main, GPS_POINTER), below(exif, INTEROP_POINTER), cut_off)
-        offset = following
+        yield Tags(order, main, exif, below(main, GPS_POINTER), below(exif, INTEROP_POINTER), link, cut_off)
+        offset = int.from_bytes(data[link.start : link.stop], "little" if order == "<" else "big")
 
 
-def _read_directory(data: bytes, order: str, offset: int, *, big: bool) -> tuple[Directory, int, bool]:
-    """The entries at ``offset``, the offset of the next directory, and whether a value lies outside the data.
+def _read_directory(data: bytes, order: str, offset: int, *, big: bool) -> tuple[Directory, range, bool]:
+    """The entries at ``offset``, where the offset of the next directory stands, and whether a value lies outside.
 
-    Where the data ends before, they are empty, 0 and true.
+    Where the data ends before, they are empty, empty and true.
     """
     count_code, entry_code, inline, step = ("Q", "HHQ", 8, 20) if big else ("H", "HHI", 4, 12)
     first = offset + struct.calcsize(f"{order}{count_code}")
     if first > len(data):
-        return {}, 0, True
+        return {}, range(0), True
     count = struct.unpack_from(f"{order}{count_code}", data, offset)[0]
     end = first + count * step
     if count > 65535 or end > len(data):
-        return {}, 0, True
+        return {}, range(0), True
     view = memoryview(data)
     word = f"{order}{'Q' if big else 'I'}"
     directory: Directory = {}
@@ -125,8 +133,8 @@ def _read_directory(data: bytes, order: str, offset: int, *, big: bool) -> tuple
         cut_off |= at + size > len(data)
         if size > 0 and at + size <= len(data):
             directory.setdefault(tag, Field(kind, view[at : at + size], at))
-    following = struct.unpack_from(word, data, end)[0] if end + inline <= len(data) else 0
-    return directory, following, cut_off
+    link = range(end, end + inline) if end + inline <= len(data) else range(0)
+    return directory, link, cut_off
 
 
 def orientation_of(tags: Tags | None) -> int:
@@ -144,6 +152,43 @@ def with_upright_tag(data: bytes, tags: Tags) -> bytes:
     patched = bytearray(data)
     struct.pack_into(f"{tags.order}{code}", patched, field.at, 1)
     return bytes(patched)
+
+
+def turned_upright(block: bytes, tags: Tags, orientation: int) -> bytes:
+    """The EXIF ``block``, whose ``tags`` these are, of a photo that was turned upright from ``orientation``, 1 to 8.
+
+    It is changed in place, because what cameras write of their own holds offsets that must stay true. The embedded
+    thumbnail, which still lies on its side, is unlinked. What cannot be understood stays as it is.
+    """
+    patched = bytearray(with_upright_tag(block, tags))
+    if orientation >= 5:
+        for directory, pairs in ((tags.main, _ACROSS_AND_DOWN), (tags.exif, _EXIF_ACROSS_AND_DOWN)):
+            for across, down in pairs:
+                if across in directory and down in directory:
+                    _swap(patched, tags.order, directory[across], directory[down])
+    # A link that leads nowhere may be no link but the start of something else.
+    if orientation > 1 and len(list(islice(read_pages(block), 2))) == 2:
+        patched[tags.link.start : tags.link.stop] = bytes(len(tags.link))
+    return bytes(patched)
+
+
+def _swap(data: bytearray, order: str, first: Field, second: Field) -> None:
+    """Let two fields change their values in place; where one does not fit in the place of the other, neither does."""
+    if (first.kind, len(first.value)) == (second.kind, len(second.value)):
+        placed = [(first, bytes(second.value)), (second, bytes(first.value))]
+    else:  # one is written short, the other long
+        values = first.integers(order), second.integers(order)
+        if len(values[0]) != 1 or len(values[1]) != 1:
+            return
+        try:
+            placed = [
+                (field, struct.pack(f"{order}{_INTEGERS[field.kind]}", value))
+                for field, (value,) in ((first, values[1]), (second, values[0]))
+            ]
+        except struct.error:
+            return
+    for field, value in placed:
+        data[field.at : field.at + len(value)] = value
 
 
 def without_file_layout(tags: Tags) -> Tags:

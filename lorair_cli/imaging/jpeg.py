@@ -9,14 +9,16 @@ from collections.abc import Iterable
 
 from PIL import Image, JpegImagePlugin
 
-from lorair_cli.imaging.photo import JpegStyle
+from lorair_cli.imaging.photo import JpegStyle, Pieces
 
 EXIF_PREFIX = b"Exif\0\0"
 _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 SEGMENT_LIMIT = 65533
 """Bytes that one segment can hold."""
-_MARKERS = {"COM": b"\xff\xfe", "APP1": b"\xff\xe1", "APP13": b"\xff\xed"}
+COMMENT, APP1, APP13 = b"\xff\xfe", b"\xff\xe1", b"\xff\xed"
+_MARKERS = {"COM": COMMENT, "APP1": APP1, "APP13": APP13}
+_PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 
 COARSEST_QUALITY = 90
 """The output follows the source's quantisation tables, but no coarser than those of this quality: a restored photo
@@ -49,7 +51,7 @@ def _standard_tables(quality: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return luma, chroma
 
 
-def native_segments(image: JpegImagePlugin.JpegImageFile) -> tuple[tuple[bytes, bytes], ...]:
+def native_segments(image: JpegImagePlugin.JpegImageFile) -> Pieces:
     """Marker and content of the comment, IPTC and extended XMP segments of an opened JPEG."""
     return tuple(
         (_MARKERS[name], content)
@@ -58,9 +60,23 @@ def native_segments(image: JpegImagePlugin.JpegImageFile) -> tuple[tuple[bytes, 
     )
 
 
+def photoshop_in(segment: tuple[bytes, bytes]) -> bytes | None:
+    """Photoshop's resources in a segment, None if it is another. What is too long for one segment goes on in others."""
+    marker, content = segment
+    is_photoshop = marker == APP13 and content.startswith(_PHOTOSHOP_PREFIX)
+    return content.removeprefix(_PHOTOSHOP_PREFIX) if is_photoshop else None
+
+
+def photoshop_segments(resources: bytes) -> Pieces:
+    """Marker and content of the segments, as many as it takes, that hold Photoshop's resources."""
+    room = SEGMENT_LIMIT - len(_PHOTOSHOP_PREFIX)
+    starts = range(0, len(resources), room)
+    return tuple((APP13, _PHOTOSHOP_PREFIX + resources[start : start + room]) for start in starts)
+
+
 def xmp_segment(xmp: bytes) -> tuple[bytes, bytes]:
     """Marker and content of the segment that holds an XMP packet."""
-    return _MARKERS["APP1"], _XMP_PREFIX + xmp
+    return APP1, _XMP_PREFIX + xmp
 
 
 def with_segments(data: bytes, segments: Iterable[tuple[bytes, bytes]]) -> bytes:

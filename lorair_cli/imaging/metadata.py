@@ -6,9 +6,9 @@ import re
 
 from PIL import ImageFile, JpegImagePlugin
 
-from lorair_cli.imaging import ifd, jpeg, png
+from lorair_cli.imaging import ifd, jpeg, png, tiff
 from lorair_cli.imaging.ifd import Tags
-from lorair_cli.imaging.photo import Metadata
+from lorair_cli.imaging.photo import Metadata, Pieces
 
 _XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>))([1-8])""")
 _LEAST_DPI, _MOST_DPI = 0.1, 100_000.0
@@ -23,10 +23,6 @@ def read_metadata(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) ->
     """
     exif, exif_tags = (None, tags) if tags is not None else _exif_of(image)
     orientation = ifd.orientation_of(exif_tags)
-    if tags is not None:
-        exif = ifd.exif_block(ifd.without_file_layout(tags))
-    elif exif is not None and exif_tags is not None:
-        exif = ifd.with_upright_tag(exif, exif_tags)
     xmp = _as_bytes(image.info.get("xmp"))
     if xmp is not None:
         named = _XMP_ORIENTATION.search(xmp)
@@ -34,20 +30,27 @@ def read_metadata(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) ->
         if named and image.format != "AVIF" and (exif_tags is None or ifd.ORIENTATION not in exif_tags.main):
             orientation = int(named[2])
         xmp = _upright_xmp(xmp)
+    if tags is not None:
+        exif = ifd.exif_block(ifd.without_file_layout(tags))
     dpi = _resolution(image, exif_tags)
     return Metadata(
         icc=image.info.get("icc_profile") or None,
-        exif=exif,
+        exif=_upright_exif(exif, orientation),
         xmp=xmp,
         dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
-        native=_native(image, data),
+        native=_native(image, data, tags),
         jpeg=jpeg.style_of(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         lossless=image.format == "WEBP" and _is_lossless_webp(data),
     ), orientation
 
 
-def upright_metadata(exif: bytes | None, xmp: bytes | None, icc: bytes | None) -> Metadata:
-    """Metadata of a photo that its decoder has turned upright: EXIF and XMP say so too. Unreadable EXIF is dropped."""
+def upright_metadata(
+    exif: bytes | None, xmp: bytes | None, icc: bytes | None, orientation: int | None = None
+) -> Metadata:
+    """Metadata of a photo that its decoder has turned upright: EXIF and XMP say so too. Unreadable EXIF is dropped.
+
+    ``orientation``, 1 to 8, is what it was turned from, where EXIF no longer says so.
+    """
     exif = exif.removeprefix(jpeg.EXIF_PREFIX) if exif else None
     tags = ifd.read_tags(exif) if exif else None
     if exif is None or tags is None:
@@ -55,8 +58,14 @@ def upright_metadata(exif: bytes | None, xmp: bytes | None, icc: bytes | None) -
     dpi = ifd.resolution_of(tags)
     if dpi is not None and not all(_LEAST_DPI <= value <= _MOST_DPI for value in dpi):
         dpi = None
-    dpi = dpi[::-1] if dpi and ifd.orientation_of(tags) >= 5 else dpi
-    return Metadata(icc=icc, exif=ifd.with_upright_tag(exif, tags), xmp=_upright_xmp(xmp), dpi=dpi)
+    turned = ifd.orientation_of(tags) if orientation is None else orientation
+    dpi = dpi[::-1] if dpi and turned >= 5 else dpi
+    return Metadata(icc=icc, exif=ifd.turned_upright(exif, tags, turned), xmp=_upright_xmp(xmp), dpi=dpi)
+
+
+def _upright_exif(exif: bytes | None, orientation: int) -> bytes | None:
+    tags = ifd.read_tags(exif) if exif else None
+    return ifd.turned_upright(exif, tags, orientation) if exif and tags else None
 
 
 def _upright_xmp(xmp: bytes | None) -> bytes | None:
@@ -65,15 +74,22 @@ def _upright_xmp(xmp: bytes | None) -> bytes | None:
 
 def _exif_of(image: ImageFile.ImageFile) -> tuple[bytes | None, Tags | None]:
     """The EXIF block from its header on, with its tags; both ``None`` if there is none or it is unreadable."""
-    exif = image.info.get("exif")
-    if exif is None:
-        # ImageMagick kept EXIF as hexadecimal text before PNG had a chunk for it.
-        text = next((image.info[key] for key in _PNG_RAW_EXIF if isinstance(image.info.get(key), str)), "")
-        digits = "".join(text.split("\n")[3:])
-        exif = bytes.fromhex(digits) if re.fullmatch("([0-9a-fA-F]{2})+", digits) else b""
-    exif = bytes(exif).removeprefix(jpeg.EXIF_PREFIX)
-    tags = ifd.read_tags(exif)
-    return (exif, tags) if tags is not None else (None, None)
+    blocks = (bytes(image.info.get("exif") or b"").removeprefix(jpeg.EXIF_PREFIX), *_raw_exif(image).values())
+    found = ((block, tags) for block in blocks if (tags := ifd.read_tags(block)) is not None)
+    return next(found, (None, None))
+
+
+def _raw_exif(image: ImageFile.ImageFile) -> dict[str, bytes]:
+    """The EXIF blocks, by keyword, that ImageMagick kept as hexadecimal text before PNG had a chunk for them."""
+    blocks = {}
+    for key in _PNG_RAW_EXIF:
+        text = image.info.get(key)
+        digits = "".join(text.split("\n")[3:]) if isinstance(text, str) else ""
+        if re.fullmatch("([0-9a-fA-F]{2})+", digits):
+            block = bytes.fromhex(digits).removeprefix(jpeg.EXIF_PREFIX)
+            if ifd.read_tags(block) is not None:
+                blocks[key] = block
+    return blocks
 
 
 def _resolution(image: ImageFile.ImageFile, exif: Tags | None) -> tuple[float, float] | None:
@@ -86,11 +102,15 @@ def _resolution(image: ImageFile.ImageFile, exif: Tags | None) -> tuple[float, f
     return float(dpi[0]), float(dpi[1])
 
 
-def _native(image: ImageFile.ImageFile, data: bytes) -> tuple[tuple[bytes, bytes], ...]:
+def _native(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) -> Pieces:
     """The pieces only this format can hold."""
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         return jpeg.native_segments(image)
-    return png.native_chunks(data) if image.format == "PNG" else ()
+    if image.format == "PNG":
+        # Raw EXIF beside a chunk of EXIF is left out too: it would go on saying which way was up.
+        xmp = (png.XMP_KEYWORD,) if "xmp" in image.info else ()
+        return png.native_chunks(data, (*xmp, *(key.encode() for key in _raw_exif(image))))
+    return () if tags is None else tiff.own_tags(tags)
 
 
 def _is_lossless_webp(data: bytes) -> bool:

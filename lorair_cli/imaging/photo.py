@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from lorair_cli.imaging.arrays import Pixels, max_value
 
-PNG_COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
-"""PNG chunks that say what the numbers mean as colours, where there is no ICC profile. Not personal data."""
+PNG_COLOUR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
+"""PNG chunks that say what the numbers mean as colours, beside or in place of an ICC profile. Not personal data."""
+
+Pieces: TypeAlias = tuple[tuple[bytes, bytes], ...]
+"""Name and content of pieces of a file, in order."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,9 @@ class Metadata:
     """XMP packet, with orientation 1 too if it names one."""
     dpi: tuple[float, float] | None = None
     """Pixels per inch across and down, for the upright photo."""
-    native: tuple[tuple[bytes, bytes], ...] = ()
-    """Name and content of pieces that only the source's own format can hold: PNG text and colour chunks, JPEG comment
-    and IPTC segments. They are written back when the output has the source's format."""
+    native: Pieces = ()
+    """Pieces that only the source's own format can hold: PNG text and colour chunks, JPEG comment and IPTC segments,
+    TIFF tags for IPTC. They are written back when the output has the source's format (see ``native.py``)."""
     jpeg: JpegStyle | None = None
     """For JPEG input: how it was compressed."""
     lossless: bool = False

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from lorair_cli.imaging.arrays import Pixels
-from lorair_cli.imaging.photo import PNG_COLOUR_CHUNKS, Metadata
+from lorair_cli.imaging.photo import PNG_COLOUR_CHUNKS, Metadata, Pieces
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 _IHDR_END = len(SIGNATURE) + 25
-_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+_READ_CHUNKS = (b"pHYs", b"eXIf")
+_SMALL = 0x20
+"""The bit of a letter in a chunk's name that says something: of the first that pictures can be shown without the chunk,
+of the last that it stays true when the pixels change (PNG specification, 5.4)."""
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _ROWS_AT_ONCE = 64
 # Filtered photo noise hardly gets smaller above this level, only slower.
@@ -36,15 +40,35 @@ def check_pixel_chunks(data: bytes) -> None:
         at = end + 4
 
 
-def native_chunks(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    """Text and colour chunks of a PNG file, less those that are read as ICC profile, EXIF or XMP."""
-    keep = []
+def colour_numbers(data: bytes) -> tuple[int, int] | None:
+    """Primaries and transfer characteristics (ITU-T H.273) where a PNG file says its colours by number, else None."""
     for kind, content in _chunks(data):
-        keyword = content.split(b"\0", 1)[0]
-        is_text = kind in _TEXT_CHUNKS and keyword != XMP_KEYWORD and not keyword.startswith(b"Raw profile type")
-        if is_text or kind in PNG_COLOUR_CHUNKS:
-            keep.append((kind, content))
-    return tuple(keep)
+        if kind == b"cICP" and len(content) == 4:
+            return content[0], content[1]
+        if kind == b"IDAT":
+            break
+    return None
+
+
+def native_chunks(data: bytes, read: Collection[bytes]) -> Pieces:
+    """Chunks of a PNG file to write again: texts, time, colours, and those of others that new pixels leave true.
+
+    What is read as ICC profile, EXIF, XMP or resolution is left out; ``read`` are the keywords of the texts that were.
+    A profile stays where there are colours by number too, for programs that do not know those.
+    """
+    chunks = list(_chunks(data))
+    by_number = any(kind == b"cICP" for kind, _ in chunks)
+
+    def is_kept(kind: bytes, content: bytes) -> bool:
+        if kind in TEXT_CHUNKS:
+            return content.split(b"\0", 1)[0] not in read
+        if kind == b"iCCP":
+            return by_number
+        if kind in PNG_COLOUR_CHUNKS or kind == b"tIME":
+            return True
+        return bool(kind[0] & kind[3] & _SMALL) and kind not in _READ_CHUNKS
+
+    return tuple(chunk for chunk in chunks if is_kept(*chunk))
 
 
 def with_metadata(data: bytes, metadata: Metadata) -> bytes:
@@ -54,7 +78,8 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
 
 def _metadata_chunks(metadata: Metadata) -> Iterable[tuple[bytes, bytes]]:
     """Name and content of every chunk, in the order the specification asks for: colour first."""
-    if metadata.icc:
+    # Colours by number count more than a profile, which was made from them or is among the pieces.
+    if metadata.icc and not any(kind == b"cICP" for kind, _ in metadata.native):
         yield b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)
     yield from metadata.native
     if metadata.dpi:

@@ -7,6 +7,8 @@ import struct
 import numpy as np
 from PIL import ImageCms
 
+from lorair_cli.errors import ImageError
+
 _WHITE_D65, _WHITE_D50 = (0.95047, 1.0, 1.08883), (0.9642, 1.0, 0.8249)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _NAME = "sRGB built-in"  # what lcms calls the profile that the others are made from
@@ -16,6 +18,9 @@ _PRIMARIES = {
     12: ("Display P3", ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))),
 }
 """Name and the corners of red, green and blue by number (ITU-T H.273, table 2), where they are not sRGB's."""
+_SRGB_PRIMARIES = 1
+_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+"""Transfer characteristics of high dynamic range (ITU-T H.273, table 3), whose numbers are no ordinary colours."""
 
 
 def srgb_profile() -> bytes:
@@ -23,6 +28,19 @@ def srgb_profile() -> bytes:
     made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     # Bytes 24 to 35 are the time of its making: the same photo has to give the same file.
     return made[:24] + bytes((7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0)) + made[36:]
+
+
+def colour_profile(numbers: tuple[int, int] | None, shown: str, *, otherwise: bytes | None = None) -> bytes | None:
+    """A profile for colours that a photo, named ``shown`` in errors, says by number; None for sRGB.
+
+    ``numbers`` are those of its primaries and its transfer characteristics (ITU-T H.273), None if it says neither.
+    ``otherwise`` is the answer where the primaries are not said or not known. ``ImageError`` for HDR colours.
+    """
+    primaries, transfer = numbers or (None, None)
+    if transfer in _HDR_TRANSFERS:
+        name = _HDR_TRANSFERS[transfer]
+        raise ImageError(f"{shown}: an HDR photo ({name}), whose colours would be lost", "convert it to SDR first")
+    return profile_for(primaries) if primaries == _SRGB_PRIMARIES or primaries in _PRIMARIES else otherwise
 
 
 def profile_for(primaries: int) -> bytes | None:

@@ -81,7 +81,7 @@ def _metadata(tags: ifd.Tags | None, raw: rawpy.RawPy, library: ModuleType) -> M
         main = {tag: value for tag, value in carried.main.items() if tag < _FIRST_DNG_TAG and tag not in _SENSOR_TAGS}
         xmp = tags.main.get(_XMP)
         exif = ifd.exif_block(replace(carried, main=main))
-        return upright_metadata(exif, None if xmp is None else bytes(xmp.value), None)
+        return upright_metadata(exif, None if xmp is None else bytes(xmp.value), None, ifd.orientation_of(tags))
     try:
         preview = raw.extract_thumb()
         if preview.format == library.ThumbFormat.JPEG:

@@ -11,21 +11,34 @@ import numpy as np
 from lorair_cli.imaging import ifd
 from lorair_cli.imaging.arrays import Pixels
 from lorair_cli.imaging.ifd import Directory, Field, Tags
-from lorair_cli.imaging.photo import Metadata
+from lorair_cli.imaging.photo import Metadata, Pieces
 
 _STRIP_BYTES = 1 << 20
 _COMPRESSION = 6
 _LIMIT = 1 << 32
+_NO_TAGS = Tags("<", {}, {}, {}, {})
+
+OWN_TAGS = b"tags"
+"""Name of the piece that holds the tags of a TIFF that EXIF cannot, as a directory of their own."""
+
+
+def own_tags(tags: Tags) -> Pieces:
+    """The captions among ``tags``, IPTC and Photoshop's block, with their types: a piece of metadata, or none."""
+    main = {tag: tags.main[tag] for tag in (ifd.IPTC, ifd.PHOTOSHOP) if tag in tags.main}
+    block = ifd.exif_block(Tags(tags.order, main, {}, {}, {}))
+    return () if block is None else ((OWN_TAGS, block),)
 
 
 def encode_tiff(pixels: Pixels, metadata: Metadata) -> bytes:
     """A TIFF file of ``pixels`` (h, w, c): c = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not premultiplied).
 
-    The byte order is that of the EXIF block, whose values are copied as they are. Raises ``ValueError`` past the 4 GiB
-    that TIFF can address.
+    The byte order is that of the EXIF block, else that of the native tags: values are copied as they are. Raises
+    ``ValueError`` past the 4 GiB that TIFF can address.
     """
-    carried = (ifd.read_tags(metadata.exif) if metadata.exif else None) or Tags("<", {}, {}, {}, {})
-    order = carried.order
+    own = next((ifd.read_tags(content) for name, content in metadata.native if name == OWN_TAGS), None)
+    carried = ifd.read_tags(metadata.exif) if metadata.exif else None
+    order = (carried or own or _NO_TAGS).order
+    carried, own = carried or _NO_TAGS, own or _NO_TAGS
     rows = max(1, _STRIP_BYTES // (pixels[0].size * pixels.itemsize))
     strips = list(_strips(pixels, rows, order))
     # The header takes 8 bytes; directories must start at an even offset.
@@ -34,7 +47,7 @@ def encode_tiff(pixels: Pixels, metadata: Metadata) -> bytes:
     if end >= _LIMIT:
         raise ValueError("a TIFF file cannot hold more than 4 GiB")
     layout = _layout(pixels, rows, [int(at) for at in offsets[:-1]], [len(strip) for strip in strips], order)
-    main = {**ifd.without_file_layout(carried).main, **layout, **_beside(metadata, order)}
+    main = {**ifd.without_file_layout(carried).main, **layout, **_beside(metadata, order), **own.main}
     directories = ifd.directories(Tags(order, main, carried.exif, carried.gps, carried.interop), base=end)
     header = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, end)
     return b"".join([header, *strips, bytes(end - int(offsets[-1])), directories])
@@ -82,7 +95,7 @@ def _beside(metadata: Metadata, order: str) -> Directory:
     """Resolution, profile and XMP."""
     beside = ifd.resolution_fields(metadata.dpi, order) if metadata.dpi else {}
     if metadata.xmp:
-        beside[700] = Field(ifd.BYTE, metadata.xmp)
+        beside[ifd.XMP] = Field(ifd.BYTE, metadata.xmp)
     if metadata.icc:
-        beside[34675] = Field(ifd.UNDEFINED, metadata.icc)
+        beside[ifd.ICC_PROFILE] = Field(ifd.UNDEFINED, metadata.icc)
     return beside

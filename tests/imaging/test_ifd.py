@@ -47,6 +47,8 @@ def test_any_bytes_are_read_without_an_error(data, start):
         ifd.orientation_of(tags)
         ifd.resolution_of(tags)
         assert len(ifd.with_upright_tag(start + data, tags)) == len(start + data)
+        for orientation in (3, 6):
+            assert len(ifd.turned_upright(start + data, tags, orientation)) == len(start + data)
 
 
 def test_pages_that_point_in_a_circle_end():
@@ -68,3 +70,68 @@ def test_the_orientation_is_set_upright_in_place(order, kind, code):
         return ifd.exif_block(Tags(order, fields, {}, {}, {}))
 
     assert ifd.with_upright_tag(block(7), ifd.read_tags(block(7))) == block(1)
+
+
+# Turned photos ---------------------------------------------------------------------------------------------------
+
+CODES = {ifd.SHORT: "H", ifd.LONG: "I"}
+
+
+def sized(order: str, across: tuple[int, int], down: tuple[int, int], thumbnail: bool = False) -> bytes:
+    """EXIF of orientation 6 with the type and value of its size in pixels, and perhaps a second directory."""
+
+    def number(kind: int, value: int) -> Field:
+        return Field(kind, struct.pack(f"{order}{CODES[kind]}", value))
+
+    main = {271: Field(ifd.ASCII, b"A maker\0"), ifd.ORIENTATION: number(ifd.SHORT, 6)}
+    block = bytearray(ifd.exif_block(Tags(order, main, {40962: number(*across), 40963: number(*down)}, {}, {})))
+    if thumbnail:  # the first directory has three entries: the two and the pointer to EXIF's own
+        struct.pack_into(f"{order}I", block, 10 + 3 * 12, len(block))
+        block += struct.pack(f"{order}HHHIII", 1, 513, ifd.LONG, 1, 0, 0)
+    return bytes(block)
+
+
+def size_in(block: bytes) -> tuple[int, ...]:
+    tags = ifd.read_tags(block)
+    return tuple(tags.exif[tag].integers(tags.order)[0] for tag in (40962, 40963))
+
+
+def turned(block: bytes, orientation: int) -> bytes:
+    return ifd.turned_upright(block, ifd.read_tags(block), orientation)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kinds", [(ifd.SHORT, ifd.SHORT), (ifd.LONG, ifd.LONG), (ifd.SHORT, ifd.LONG)])
+def test_a_quarter_turn_swaps_width_and_height(order, kinds):
+    block = sized(order, (kinds[0], 4032), (kinds[1], 3024))
+    for orientation in range(1, 9):
+        result = turned(block, orientation)
+        assert size_in(result) == ((3024, 4032) if orientation >= 5 else (4032, 3024))
+        assert ifd.orientation_of(ifd.read_tags(result)) == 1 and len(result) == len(block)
+
+
+def test_a_size_that_does_not_fit_into_the_others_place_stays():
+    assert size_in(turned(sized("<", (ifd.SHORT, 300), (ifd.LONG, 70000)), 6)) == (300, 70000)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_resolution_turns_too(order):
+    block = ifd.exif_block(Tags(order, ifd.resolution_fields((300, 150), order), {}, {}, {}))
+    assert ifd.resolution_of(ifd.read_tags(turned(block, 8))) == (150, 300)
+    assert turned(block, 3) == block
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_thumbnail_of_a_turned_photo_is_unlinked(order):
+    block = sized(order, (ifd.SHORT, 40), (ifd.SHORT, 30), thumbnail=True)
+    assert len(list(ifd.read_pages(block))) == 2
+    for orientation in range(1, 9):
+        assert len(list(ifd.read_pages(turned(block, orientation)))) == (2 if orientation == 1 else 1)
+
+
+@pytest.mark.parametrize("link", [7, 8, 60000, 2**32 - 1])
+def test_a_link_that_leads_to_no_directory_stays(link):
+    """It may be the start of a value that a damaged count of entries has put there."""
+    block = bytearray(sized("<", (ifd.SHORT, 40), (ifd.SHORT, 30)))
+    struct.pack_into("<I", block, 10 + 3 * 12, link)
+    assert struct.unpack_from("<I", turned(bytes(block), 6), 10 + 3 * 12) == (link,)

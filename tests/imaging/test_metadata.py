@@ -3,11 +3,13 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from lorair_cli.imaging.decode import decode_photo
+from lorair_cli.imaging.encode import encode_photo
+from lorair_cli.imaging.metadata import upright_metadata
 from lorair_cli.imaging.photo import Photo
 
 PIXELS = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(4, 6, 3)  # 6 wide, 4 high
@@ -119,3 +121,55 @@ def test_exif_that_cannot_be_read_is_dropped():
 def test_a_plain_photo_has_no_metadata():
     metadata = decoded("PNG").metadata
     assert (metadata.icc, metadata.exif, metadata.xmp, metadata.dpi, metadata.native) == (None,) * 4 + ((),)
+
+
+def sizes_and_thumbnail(orientation: int | None) -> bytes:
+    """EXIF with the size in pixels of the stored picture, and a second directory as thumbnails have."""
+    first = [(274, 3, orientation)] * (orientation is not None) + [(34665, 4, 8 + 2 + 12 * (1 + bool(orientation)) + 4)]
+    camera = [(40962, 4, 6), (40963, 4, 4)]
+    block = b"II*\0\x08\0\0\0"
+    for entries, following in ((first, 8 + 2 * 6 + 12 * (len(first) + 2)), (camera, 0), ([(259, 4, 6)], 0)):
+        block += struct.pack("<H", len(entries))
+        block += b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+        block += struct.pack("<I", following)
+    return block
+
+
+def described(photo: Photo) -> tuple[tuple[int, int], bool]:
+    """The size that EXIF says, and whether it has a second directory, as Pillow reads it."""
+    tags = Image.Exif()
+    tags.load(photo.metadata.exif)
+    camera = tags.get_ifd(0x8769)
+    return (camera[40962], camera[40963]), 259 in tags.get_ifd(ExifTags.IFD.IFD1)
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+def test_exif_describes_the_photo_as_it_is_after_the_turn(format_):
+    for orientation in range(1, 9):
+        photo = decoded(format_, exif=b"Exif\0\0" + sizes_and_thumbnail(orientation))
+        assert described(photo) == (photo.size, orientation == 1)
+
+
+def test_exif_of_a_tiff_and_of_a_photo_that_xmp_turns():
+    info = ImageFileDirectory_v2()
+    info[274], info[34665] = 6, {40962: 6, 40963: 4}
+    photo = decoded("TIFF", tiffinfo=info)
+    assert described(photo)[0] == photo.size == (4, 6)
+    photo = decoded("JPEG", exif=b"Exif\0\0" + sizes_and_thumbnail(None), xmp=xmp(8))
+    assert described(photo) == (photo.size, False) and photo.size == (4, 6)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_exif_of_a_photo_that_its_decoder_turned(orientation):
+    metadata = upright_metadata(sizes_and_thumbnail(orientation), None, None)
+    expected = ((4, 6), False) if orientation == 6 else ((6, 4), True)
+    assert described(Photo(PIXELS, metadata=metadata)) == expected
+    told = upright_metadata(sizes_and_thumbnail(None), None, None, 6)
+    assert described(Photo(PIXELS, metadata=told)) == ((4, 6), False)
+
+
+def test_resolution_in_exif_turns_with_the_photo():
+    tags = Image.Exif()
+    tags[274], tags[282], tags[283], tags[296] = 6, 300.0, 150.0, 2
+    photo = decoded("WEBP", exif=tags.tobytes())
+    assert photo.metadata.dpi == decode_photo(encode_photo(photo, "WEBP"), "again").metadata.dpi == (150, 300)
