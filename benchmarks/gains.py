@@ -6,9 +6,10 @@ Each photo is degraded in memory by two recipes: the training synthesis at middl
 levels), and the recipe of ``independent_recipe.py``, which shares no code with it. Prints a Markdown table of means:
 PSNR over all 8-bit RGB values before and after what ``lorair restore`` does, the gain, that of one pass alone as in the
 paper, and the share of photos whose most probable degradation is right. Untouched photos are measured against
-themselves. With ``--by-hand`` the right expert is also named, as ``lorair restore --expert`` does: what is missing then
-is the network's part. With ``--stage-1`` the same inputs also go through the network without its experts, in one pass,
-which is stage 1 where stage 2 trained experts alone, and a last line has the means over the degradations.
+themselves. Of several folders the table also has the gain in each. With ``--by-hand`` the right expert is also named,
+as ``lorair restore --expert`` does: what is missing then is the network's part. With ``--stage-1`` the same inputs also
+go through the network without its experts, in one pass, which is stage 1 where stage 2 trained experts alone, and a
+last line has the means over the degradations.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -94,10 +96,12 @@ def main() -> None:
     plain = None
     if args.stage_1:
         plain = Restorer(without_experts(checkpoint), precision=args.precision, pooling_window=args.pooling_window)
-    photos = [p for folder in args.photos for p in sorted(folder.glob("*.png"))[: args.limit]]
+    folders = [sorted(folder.glob("*.png"))[: args.limit] for folder in args.photos]
+    photos = [path for folder in folders for path in folder]
     clean = [read(p) for p in photos]
     print(f"{len(clean)} photos, {restorer.precision}, top-k {restorer.top_k}\n")
-    extra = " gain, expert named |" if args.by_hand else ""
+    extra = "".join(f" gain in {folder.name} |" for folder in args.photos) if len(folders) > 1 else ""
+    extra += " gain, expert named |" if args.by_hand else ""
     extra += " stage 1 alone | stage 2 adds |" if args.stage_1 else ""
     print(f"| recipe | degradation | before | after | gain | one pass | router right | next most often |{extra}")
     print("|" + "---|" * (8 + extra.count("|")))
@@ -133,8 +137,11 @@ def main() -> None:
         b, a = float(np.mean(before)), float(np.mean(after))
         gain = f"{b:.2f} | {a:.2f} | {a - b:+.2f} | {np.mean(one_pass) - b:+.2f}"
         more = ""
+        if len(folders) > 1:
+            gained = iter(np.subtract(after, before))
+            more += "".join(f" {np.mean(list(islice(gained, len(folder)))):+.2f} |" for folder in folders)
         if args.by_hand:
-            more = f" {np.mean(by_hand) - b:+.2f} |" if by_hand else " |"
+            more += f" {np.mean(by_hand) - b:+.2f} |" if by_hand else " |"
         if args.stage_1:
             one = float(np.mean(alone))
             experts_add = float(np.mean(one_pass)) - one

@@ -32,7 +32,7 @@ def degraded(clean: Pixels, mixture: tuple[str, ...], seed: int) -> Pixels:
     rng, image = np.random.default_rng(seed), to_float(clean)
     for name in in_order(mixture):
         image = degrade(image, name, rng, STRENGTH)
-    return from_float(image, np.uint8)  # type: ignore[return-value]
+    return from_float(image, np.uint8)
 
 
 def main() -> None:

@@ -42,6 +42,7 @@ def bench(
     html: Annotated[
         Path | None, typer.Option("--html", help="A page with sliders over the pictures that gained least and most.")
     ] = None,
+    overwrite: options.OverwriteOption = False,
     scale: options.ScaleOption = "compact",
     weights: options.WeightsOption = None,
     device: Annotated[
@@ -93,6 +94,8 @@ def bench(
             pooling_window=pooling_window,
         )
 
+    if html is not None:
+        options.refuse_existing(html, overwrite)
     if speed:
         if dataset or table is not None:
             raise UsageError("--speed measures no data sets", "leave --dataset and --table out")

@@ -53,7 +53,7 @@ def classify(
 
     restorer = Restorer.from_pretrained(setting, scale=scale, weights=weights, device=device, precision=precision)
     names = restorer.info.degradations
-    table = csv.writer(sys.stdout)
+    table = csv.writer(sys.stdout, lineterminator="\n")
     if as_csv:
         table.writerow(["photo", *names])
     failed = 0

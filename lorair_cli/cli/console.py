@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ from typing import Any
 from rich.console import Console
 
 from lorair_cli.errors import LorairError
+from lorair_cli.imaging.files import printable
 
-data = Console(highlight=False, soft_wrap=True, markup=False)
+data = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 """stdout: results, tables, JSON."""
 
-talk = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+talk = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 """stderr: progress, notes, errors."""
 
 
@@ -35,18 +37,22 @@ def print_json(value: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def write_any_name() -> None:
+    """Let stdout print file names that its encoding lacks, escaped, as stderr does anyway.
+
+    Windows gives a pipe an encoding of 256 characters, and a name may be no text at all: neither may end a batch.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def print_error(error: LorairError) -> None:
     """The error and, if there is one, the way out, on stderr."""
-    talk.print(f"Error: {_one_line(error.message)}", style="bold red")
+    talk.print(f"Error: {printable(error.message)}", style="bold red")
     if error.hint:
-        talk.print(f"Hint: {_one_line(error.hint)}")
+        talk.print(f"Hint: {printable(error.hint)}")
 
 
 def error_as_json(error: LorairError) -> dict[str, Any]:
     """The fields that describe a failure in JSON output."""
     return {"status": "failed", "error": error.message, "hint": error.hint}
-
-
-def _one_line(text: str) -> str:
-    """File names may hold line breaks and control characters; a message stays one line and moves no cursor."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -9,8 +9,9 @@ import typer
 from rich.progress import Progress
 
 from lorair_cli.cli.console import data, print_json, talk
-from lorair_cli.cli.options import SettingOption
+from lorair_cli.cli.options import OverwriteOption, SettingOption, refuse_existing
 from lorair_cli.errors import TrainingError, UsageError
+from lorair_cli.imaging.files import is_there
 from lorair_cli.settings import DEFAULT_SETTING, SETTINGS, get_setting
 
 FAILED = 1
@@ -41,6 +42,7 @@ def preview(
         ),
     ] = None,
     side: Annotated[int, typer.Option("--side", min=32, max=1024, help="Side of a square in pixels.")] = 256,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Draw a contact sheet: photos under each of the ten degradations, a row for each photo and strength.
 
@@ -57,6 +59,9 @@ def preview(
     from lorair_cli.imaging.photo import Photo
 
     format_for(output)  # a wrong suffix is said before the work
+    refuse_existing(output, overwrite)
+    if any(is_there(path) and is_there(output) and path.samefile(output) for path in photos or []):
+        raise UsageError(f"{output} is one of the photos", "choose another output")
     named = [(path.stem, to_eight_bits(read_photo(path).rgb)) for path in photos] if photos else sample_photos()
     sheet = contact_sheet(named, strength or [0.2, 0.5, 0.9], side, seed)
     write_photo(Photo(sheet), output)
@@ -68,7 +73,14 @@ def preview(
 def list_sets(
     setting: Annotated[str | None, typer.Option("--setting", help="Only this setting; all five if not given.")] = None,
 ) -> None:
-    """List the training sets of the five settings: how they lie, how many pairs, where to get them."""
+    """List the training sets of the five settings: how they lie, how many pairs, where to get them.
+
+    Examples:
+
+        lorair data list
+
+        lorair data list --setting 5task
+    """
     from lorair_cli.data.catalogue import load_catalogue
 
     catalogue = load_catalogue()
@@ -98,6 +110,12 @@ def check(
     """Read all training sets in a folder: counts, files without a partner, broken files, test pictures among them.
 
     Exit code 0 if all is as it should be, 1 if anything is not.
+
+    Examples:
+
+        lorair data check DATASETS --setting 5task
+
+        lorair data check train/ --test test/ --json
     """
     from lorair_cli.data.catalogue import load_catalogue, locate_set
     from lorair_cli.data.checking import check_sets
@@ -145,6 +163,12 @@ def degrade(
     """Write paired training sets made from clean photos, laid out as the setting's own sets.
 
     What is there already is not made again.
+
+    Examples:
+
+        lorair data degrade photos/ -o pairs/ --setting 3task
+
+        lorair data degrade photos/ -o heavy/ --strength 0.9 --copies 2
     """
     from lorair_cli.data.clean import CleanPhotos
     from lorair_cli.data.degrading import Degrading, write_pairs

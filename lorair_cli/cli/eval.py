@@ -140,6 +140,9 @@ def _print(
 
     lines = [line(r.image, {"input": r.before, "result": r.after}) for r in records]
     lines.append(line("mean", {"input": before, "result": after}))
+    if form == "csv" and fid is not None:  # of all pictures together: it stands beside their mean
+        header.append("fid result")
+        lines = [[*cells, decimals("fid", fid[0]) if cells is lines[-1] else ""] for cells in lines]
     if form != "csv":
         data.print(measured.identity(subject) + ("\n" if form == "markdown" else ""))
     measured.print_table(header, lines, form)

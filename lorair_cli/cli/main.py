@@ -10,7 +10,7 @@ import typer
 import lorair_cli
 from lorair_cli.cli import bench, classify, data, doctor, eval, restore, train, weights
 from lorair_cli.cli.console import data as out
-from lorair_cli.cli.console import print_error, talk
+from lorair_cli.cli.console import print_error, talk, write_any_name
 from lorair_cli.cli.process import prepare_process
 from lorair_cli.errors import LorairError
 
@@ -49,6 +49,7 @@ def _main(
 def run() -> None:
     """Entry point of the ``lorair`` script: a user's error is one line and an exit code, never a traceback."""
     prepare_process()
+    write_any_name()
     try:
         app()
     except LorairError as error:
@@ -59,4 +60,8 @@ def run() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader left; there is nobody to tell
+        sys.exit(1)
+    except OSError as error:  # what no command took for its own: a full disk behind stdout, a folder that was closed
+        where = "" if error.filename is None else f"{error.filename}: "
+        print_error(LorairError(f"{where}{error.strerror or error}"))
         sys.exit(1)

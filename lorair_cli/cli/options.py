@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lorair_cli.errors import UsageError
+from lorair_cli.imaging.files import is_there
 from lorair_cli.settings import SETTINGS
 
 NETWORK = "Network"
@@ -81,7 +82,14 @@ TopKOption = Annotated[
         rich_help_panel=NETWORK,
     ),
 ]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per photo on stdout.")]
+
+
+def refuse_existing(output: Path, overwrite: bool) -> None:
+    """``UsageError`` if there is something at ``output`` that the user did not allow to be replaced."""
+    if is_there(output) and not overwrite:
+        raise UsageError(f"{output} exists already", "use --overwrite to replace it")
 
 
 def all_photos(photos: list[str] | None, from_file: str | None) -> list[str | Path]:

@@ -13,7 +13,7 @@ import typer
 from lorair_cli.cli import options
 from lorair_cli.cli.console import data, print_json, talk
 from lorair_cli.errors import UsageError
-from lorair_cli.imaging.files import printable
+from lorair_cli.imaging.files import is_folder, printable
 from lorair_cli.settings import DEFAULT_SETTING
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def restore(
         str | None,
         typer.Option(
             "--format",
-            help="png, jpeg, webp, tiff, bmp, avif or heic; the source's if not given, TIFF for camera raw.",
+            help="png, jpeg, webp, tiff, bmp, avif or heic; as the name's suffix says if not given, TIFF for raw.",
             autocompletion=lambda: ["png", "jpeg", "webp", "tiff", "bmp", "avif", "heic"],
             rich_help_panel=HOW,
         ),
@@ -65,7 +65,7 @@ def restore(
             "--quality",
             min=1,
             max=100,
-            help="Of JPEG, WebP, AVIF and HEIC; the source's, or else 95, if not given.",
+            help="Of JPEG, WebP, AVIF and HEIC; 95 if not given, and for JPEG the source's.",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -73,7 +73,7 @@ def restore(
         str | None,
         typer.Option(
             "--subsampling",
-            help="Of JPEG colours: 4:4:4, 4:2:2 or 4:2:0; the source's if not given.",
+            help="Of the colours of JPEG, AVIF and HEIC: 4:4:4, 4:2:2 or 4:2:0; the source's if not given.",
             autocompletion=lambda: ["4:4:4", "4:2:2", "4:2:0"],
             rich_help_panel=HOW,
         ),
@@ -103,7 +103,7 @@ def restore(
             "--only-if",
             min=0,
             max=1,
-            help="Leave a photo alone, byte for byte, if no degradation is this probable.",
+            help="Leave a photo alone if no degradation is this probable; byte for byte where its format stays.",
             rich_help_panel=HAND,
         ),
     ] = None,
@@ -175,12 +175,10 @@ def restore(
     if subsampling is not None and subsampling not in SUBSAMPLING:
         raise UsageError(f"there is no subsampling {subsampling!r}", f"choose from {', '.join(SUBSAMPLING)}")
     choices = Choices(None if expert is None else parse_experts(expert), strength, only_if, parse_passes(passes))
-    folder = Path(output) if output is not None and Path(output).is_dir() else None
+    folder = Path(output) if output and is_folder(Path(output)) else None
     found = find_photos(options.all_photos(photos, from_file), recursive=recursive, leave_out=folder)
     existing: Existing = "replace" if overwrite else "skip" if skip_existing else "refuse"
-    jobs = plan_jobs(found, output, existing=existing, format_=format_, compare=compare)
-    if report is not None and report.exists() and not overwrite:
-        raise UsageError(f"{report} exists already", "use --overwrite, or choose another page")
+    jobs = plan_jobs(found, output, existing=existing, format_=format_, compare=compare, page=report)
     piped = jobs[0].target is None
     _refuse_terminals(jobs[0], as_json=as_json)
     if dry_run:

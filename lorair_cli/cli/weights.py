@@ -115,19 +115,15 @@ def path(name: Annotated[str, typer.Argument(help="Name as `lorair weights list`
 
         cp $(lorair weights path compact-10task) backup/
     """
-    from lorair_cli.weights.store import files_here
-
-    [(_, entry)] = _chosen([name])
-    here = files_here(entry)
-    if not here:
-        raise WeightsError(f"{name}: not on this machine", f"lorair weights download {name}")
-    for file, _ in here:
+    for file in _paths_here(name):
         data.print(str(file))
 
 
 @app.command("info")
 def info(
-    file: Annotated[Path, typer.Argument(help="A checkpoint: .safetensors, or one of the authors' .pth.")],
+    checkpoint: Annotated[
+        str, typer.Argument(help="A name as `lorair weights list` shows it, a .safetensors file, or an authors' .pth.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Print what a checkpoint says about itself: sizes, degradations, where it comes from, its tensors.
@@ -139,17 +135,19 @@ def info(
         lorair weights info runs/mine/finetune.safetensors --json
     """
     from lorair_cli.weights.inspection import inspect
+    from lorair_cli.weights.manifest import read_manifest
 
-    found = inspect(file)
-    if as_json:
-        print_json(found)
-        return
-    data.print(f"{found['file']}: {found['format']}, {_megabytes(found['bytes'])}, {found['parameters']:,} numbers")
-    data.print(f"  sha256 {found['sha256']}")
-    for line in _lines(found["description"]):
-        data.print(f"  {line}")
-    for tensor, shape in found["tensors"].items():
-        data.print(f"  {tensor} {'x'.join(map(str, shape)) or 'scalar'}")
+    for file in _paths_here(checkpoint) if checkpoint in read_manifest() else [Path(checkpoint)]:
+        found = inspect(file)
+        if as_json:
+            print_json(found)
+            continue
+        data.print(f"{found['file']}: {found['format']}, {_megabytes(found['bytes'])}, {found['parameters']:,} numbers")
+        data.print(f"  sha256 {found['sha256']}")
+        for line in _lines(found["description"]):
+            data.print(f"  {line}")
+        for tensor, shape in found["tensors"].items():
+            data.print(f"  {tensor} {'x'.join(map(str, shape)) or 'scalar'}")
 
 
 @app.command("convert")
@@ -162,7 +160,7 @@ def convert(
         "converted.safetensors"
     ),
     setting: options.SettingOption = "4task",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
+    overwrite: options.OverwriteOption = False,
 ) -> None:
     """Make a checkpoint of the authors' .pth files. Nothing in them is run.
 
@@ -173,7 +171,7 @@ def convert(
         lorair restore rainy.png --weights own.safetensors
     """
     chosen = get_setting(setting)
-    _refuse_existing(output, overwrite)
+    options.refuse_existing(output, overwrite)
     _refuse_other_than_safetensors(output)
     from lorair_cli.weights.authors import convert_authors
     from lorair_cli.weights.checkpoint import save_checkpoint
@@ -224,7 +222,7 @@ def combine(
         ),
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Write 16-bit floats.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
+    overwrite: options.OverwriteOption = False,
 ) -> None:
     """Make one checkpoint of experts, and a router, that were trained apart on the same network and prior.
 
@@ -243,7 +241,7 @@ def combine(
     if alone is not None and router is not None:
         raise UsageError("--alone writes experts and no router", "say --experts NAMES=FILE, and no --router")
     setting = None if alone is None else get_setting(alone)
-    _refuse_existing(output, overwrite)
+    options.refuse_existing(output, overwrite)
     _refuse_other_than_safetensors(output)
     wanted = [_names_and_file(text) for text in experts or []]
     import torch
@@ -276,7 +274,7 @@ def export(
     setting: options.SettingOption = DEFAULT_SETTING,
     scale: options.ScaleOption = "compact",
     weights: options.WeightsOption = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists already.")] = False,
+    overwrite: options.OverwriteOption = False,
 ) -> None:
     """Fold one mixture of experts into a plain network and write it, checked against the one with experts.
 
@@ -289,8 +287,10 @@ def export(
 
         lorair weights export --mixture noise -o noise.safetensors
     """
-    shares = _shares(mixture)
-    _refuse_existing(output, overwrite)
+    from lorair_cli.restoration.choices import parse_experts
+
+    shares = parse_experts(mixture)
+    options.refuse_existing(output, overwrite)
     from lorair_cli.weights.export import export as write
     from lorair_cli.weights.loading import load_weights
 
@@ -339,6 +339,17 @@ def _verified(name: str, entry: Entry) -> list[Path]:
     return [file for file, _ in here]
 
 
+def _paths_here(name: str) -> list[Path]:
+    """Where the files of an entry of the manifest lie; ``WeightsError`` if they are not here."""
+    from lorair_cli.weights.store import files_here
+
+    [(_, entry)] = _chosen([name])
+    here = files_here(entry)
+    if not here:
+        raise WeightsError(f"{name}: not on this machine", f"lorair weights download {name}")
+    return [file for file, _ in here]
+
+
 def _published_router(setting: str) -> Path:
     from lorair_cli.weights.hub import fetch
     from lorair_cli.weights.manifest import read_manifest
@@ -347,23 +358,6 @@ def _published_router(setting: str) -> Path:
         if entry.setting == setting and entry.format == "authors":
             return fetch(entry.source.repository, entry.source.revision, entry.files[1])
     raise UsageError(f"no router of setting {setting} was published", "name the router's file, too")
-
-
-def _shares(text: str) -> dict[str, float]:
-    """``rain=0.7,haze=0.3`` as a table; a name alone has share one."""
-    shares: dict[str, float] = {}
-    for part in text.split(","):
-        name, _, share = part.strip().partition("=")
-        try:
-            shares[name] = float(share) if share else 1.0
-        except ValueError:
-            raise UsageError(f"{share!r} is no number in the mixture {text!r}", "write rain=0.7,haze=0.3") from None
-    return shares
-
-
-def _refuse_existing(output: Path, overwrite: bool) -> None:
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} exists already", "use --overwrite to replace it")
 
 
 def _refuse_other_than_safetensors(output: Path) -> None:

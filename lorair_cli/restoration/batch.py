@@ -18,8 +18,9 @@ from typing import Literal, TypeVar
 from lorair_cli.errors import ImageError, LorairError
 from lorair_cli.imaging.decode import decode_photo, read_file
 from lorair_cli.imaging.encode import MORE_THAN_8_BITS, SUFFIXES, WriteOptions, encode_photo, format_for, write_photo
-from lorair_cli.imaging.files import atomic_write, printable, remove_stale
+from lorair_cli.imaging.files import atomic_write, is_there, printable, remove_stale
 from lorair_cli.imaging.limits import MAX_BYTES
+from lorair_cli.imaging.native import left_behind
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.memory import is_out_of_memory
@@ -57,12 +58,13 @@ class Output:
             return SUFFIXES[FORMATS[self.format_]]
         return "TIFF" if photo.format == "RAW" else photo.format  # nobody but a camera writes raw files
 
-    def loss(self, photo: Photo, job: Job) -> tuple[str, ...]:
-        """A line where the source's own format, in which nobody asked to lose anything, is written with fewer bits."""
+    def loss(self, photo: Photo, result: Photo, job: Job) -> tuple[str, ...]:
+        """A line for what ``photo`` had and the file of its ``result`` has no room for, each."""
         format_ = self.format_of(photo, job)
-        if photo.bits == 16 and photo.format == format_ and format_ not in MORE_THAN_8_BITS:
-            return (f"{format_} is written with 8 bits: --format png or tiff keeps them all",)
-        return ()
+        lost = [left_behind(result, format_)]
+        if photo.bits == 16 and format_ not in MORE_THAN_8_BITS:
+            lost.append(f"{format_} is written with 8 bits: --format png or tiff keeps them all")
+        return tuple(line for line in lost if line is not None)
 
     def copies(self, photo: Photo, job: Job) -> bool:
         """Whether a photo that is left alone can be written as the bytes it came in."""
@@ -132,10 +134,18 @@ def run_batch(
             tidied.add(folder)
         report(_saved(outcome, data, written))
 
+    def begin(job: Job) -> Future[_Read | LorairError | None]:
+        if job.source is not None:
+            return reader.submit(_load, job)
+        # There is only one of these. In this thread, Ctrl-C can end the wait for a pipe in which nothing comes.
+        read: Future[_Read | LorairError | None] = Future()
+        read.set_result(_load(job))
+        return read
+
     with ThreadPoolExecutor(1, "lorair-read") as reader, ThreadPoolExecutor(1, "lorair-write") as writer:
         writing: deque[Future[None]] = deque()
         try:
-            for job, reading in _ahead(reader, _load, jobs, AHEAD):
+            for job, reading in _ahead(begin, jobs, AHEAD):
                 read = reading.result()
                 advance(job, 0, 1)
                 outcome = _restored(job, read, restorer, wanted, advance)
@@ -151,14 +161,14 @@ def run_batch(
 
 
 def _ahead(
-    executor: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], count: int
+    begin: Callable[[Item], Future[Result]], items: Iterable[Item], count: int
 ) -> Iterator[tuple[Item, Future[Result]]]:
     """Each item with the future of its work; while one is being used, the work of the next ``count`` goes on."""
     remaining = iter(items)
-    started = deque((item, executor.submit(work, item)) for item in islice(remaining, count + 1))
+    started = deque((item, begin(item)) for item in islice(remaining, count + 1))
     while started:
         yield started.popleft()
-        started.extend((item, executor.submit(work, item)) for item in islice(remaining, 1))
+        started.extend((item, begin(item)) for item in islice(remaining, 1))
 
 
 def _load(job: Job) -> _Read | LorairError | None:
@@ -203,7 +213,8 @@ def _restored(
     except Exception as error:
         return Outcome(job, "failed", error=_as_users_error(error, job))
     status: Literal["ok", "unchanged"] = "unchanged" if restoration.untouched else "ok"
-    return Outcome(job, status, read.photo, restoration, read.photo.notes + restoration.notes)
+    planned = () if job.note is None else (job.note,)
+    return Outcome(job, status, read.photo, restoration, planned + read.photo.notes + restoration.notes)
 
 
 def _saved(outcome: Outcome, data: bytes, output: Output) -> Outcome:
@@ -230,7 +241,7 @@ def _saved(outcome: Outcome, data: bytes, output: Output) -> Outcome:
         raise
     except Exception as error:
         return replace(outcome, status="failed", error=_as_users_error(error, job))
-    loss = () if copied is not None else output.loss(outcome.before, job)
+    loss = () if copied is not None else output.loss(outcome.before, photo, job)
     return replace(outcome, notes=outcome.notes + loss)
 
 
@@ -238,7 +249,7 @@ def _make_way(job: Job, output: Output) -> None:
     """Folders for the results. Looks again whether there is something in their places: planning was long ago."""
     for path in job.outputs:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not output.replace and path.exists():
+        if not output.replace and is_there(path):
             raise ImageError(f"{printable(str(path))}: appeared meanwhile and is left as it is", "see --overwrite")
 
 

@@ -10,7 +10,7 @@ from lorair_cli.errors import UsageError
 MOST_PASSES = 8
 """More passes than any mixture of degradations needs; each costs as much as the first."""
 
-_EXAMPLE = "for example --expert haze=0.7,noise=0.3"
+_EXAMPLE = "for example haze=0.7,noise=0.3"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lorair_cli.errors import UsageError
 from lorair_cli.imaging.decode import READABLE
-from lorair_cli.imaging.files import printable
+from lorair_cli.imaging.files import is_file, is_folder, printable
 from lorair_cli.imaging.raw import SUFFIXES as RAW_SUFFIXES
 
 STDIN = "-"
@@ -25,7 +25,9 @@ class Found:
     """Its file; None is standard input."""
     below: Path | None = None
     """For a photo found in a folder: the folders between that one and the photo, so that a tree can be kept. None for
-    a photo that was named itself."""
+    any other."""
+    named: bool = True
+    """It was named itself, and not found in a folder or by a pattern."""
 
 
 def find_photos(words: Sequence[str | Path], *, recursive: bool = False, leave_out: Path | None = None) -> list[Found]:
@@ -42,14 +44,16 @@ def find_photos(words: Sequence[str | Path], *, recursive: bool = False, leave_o
     """
     found: list[Found] = []
     for word in words:
+        if not str(word):  # of a variable that is not set: Path("") would be all of this folder
+            raise UsageError("an empty name is no photo", "a variable may not be set")
         if word == STDIN:
             found.append(Found(None))
             continue
         for path in _matches(word, leave_out):
-            if path.is_dir():
+            if is_folder(path):
                 found += _in_folder(path, recursive, leave_out)
             else:
-                found.append(Found(path))
+                found.append(Found(path, named=not _is_pattern(word)))
     if not found:
         raise UsageError("no photo given", "name photos or folders; --help shows examples")
     if len(found) > 1 and any(photo.path is None for photo in found):
@@ -65,8 +69,9 @@ def read_list(data: bytes) -> list[Path]:
 
 def _matches(word: str | Path, leave_out: Path | None) -> list[Path]:
     """The paths that fit a pattern, sorted; the word itself if it is none, or names a file for all its brackets."""
-    if isinstance(word, Path) or not glob.has_magic(word) or os.path.lexists(word):
+    if not _is_pattern(word):
         return [Path(word)]
+    word = str(word)
     paths = [Path(name) for name in glob.iglob(word, recursive=True)]  # noqa: PTH207 - the word may be absolute
     if not paths:
         raise UsageError(f"{printable(word)}: nothing fits this pattern")
@@ -80,11 +85,15 @@ def _matches(word: str | Path, leave_out: Path | None) -> list[Path]:
     return sorted(paths)
 
 
+def _is_pattern(word: str | Path) -> bool:
+    return isinstance(word, str) and glob.has_magic(word) and not os.path.lexists(word)
+
+
 def _in_folder(folder: Path, recursive: bool, leave_out: Path | None) -> list[Found]:
     left_out = None if leave_out is None else leave_out.resolve()
     if left_out == folder.resolve():
         left_out = None  # results beside their sources: refused later, with a better message
-    found = [Found(path, path.parent.relative_to(folder)) for path in _walk(folder, recursive, left_out)]
+    found = [Found(path, path.parent.relative_to(folder), named=False) for path in _walk(folder, recursive, left_out)]
     if not found:
         looked_for = f"looked for {', '.join(sorted(READABLE - RAW_SUFFIXES))} and camera raw files"
         hint = looked_for if recursive else f"{looked_for}; --recursive looks into its folders too"
@@ -98,7 +107,7 @@ def _walk(folder: Path, recursive: bool, left_out: Path | None) -> Iterator[Path
     except OSError as error:
         raise UsageError(f"{printable(str(folder))}: the folder cannot be read: {error.strerror}") from error
     visible = [entry for entry in entries if not entry.name.startswith(".")]
-    yield from (entry for entry in visible if entry.suffix.lower() in READABLE and entry.is_file())
+    yield from (entry for entry in visible if entry.suffix.lower() in READABLE and is_file(entry))
     for entry in visible if recursive else ():
-        if entry.is_dir() and not entry.is_symlink() and entry.resolve() != left_out:
+        if is_folder(entry) and not entry.is_symlink() and entry.resolve() != left_out:
             yield from _walk(entry, recursive, left_out)

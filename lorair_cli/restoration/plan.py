@@ -11,7 +11,7 @@ from typing import Literal
 from lorair_cli.errors import UsageError
 from lorair_cli.imaging.encode import SUFFIXES as WRITABLE
 from lorair_cli.imaging.encode import encoder_missing
-from lorair_cli.imaging.files import printable
+from lorair_cli.imaging.files import is_folder, is_there, printable
 from lorair_cli.imaging.limits import INSTALL_FORMATS, NEWER_PILLOW
 from lorair_cli.imaging.raw import SUFFIXES as RAW_SUFFIXES
 from lorair_cli.restoration.inputs import Found
@@ -54,6 +54,8 @@ class Job:
     """Where the side-by-side picture goes, if one is wanted."""
     skip: str | None = None
     """Why there is nothing to do, if so."""
+    note: str | None = None
+    """What the user should hear about the plan for this photo."""
 
     @property
     def name(self) -> str:
@@ -73,6 +75,7 @@ def plan_jobs(
     existing: Existing = "refuse",
     format_: str | None = None,
     compare: bool = False,
+    page: Path | None = None,
 ) -> list[Job]:
     """Inputs and outputs of a batch. The same photo named twice is one job.
 
@@ -85,6 +88,7 @@ def plan_jobs(
         format_: a key of ``FORMATS``; None keeps the source's suffix, but for camera raw files, which become TIFF,
             and for suffixes that cannot be written, which become PNG.
         compare: also write ``NAME_compare`` beside each result.
+        page: a page about all of them that will be written, too.
 
     Raises:
         UsageError: two photos with one result, a result that is a source, one that exists already, or an output that
@@ -99,7 +103,10 @@ def plan_jobs(
         if any(job.target is None for job in jobs):
             raise UsageError("--compare needs a result that is a file")
         jobs = [replace(job, compare=_beside(job.target, COMPARE)) for job in jobs if job.target is not None]
-    _refuse_collisions(jobs)
+    _refuse_collisions(jobs, page)
+    if page is not None and existing != "replace" and is_there(page):
+        hint = "choose another page" if existing == "skip" else "use --overwrite, or choose another page"
+        raise UsageError(f"{printable(str(page))} exists already", hint)
     return [_settled(job, existing) for job in jobs]
 
 
@@ -113,6 +120,8 @@ def _once_each(photos: Sequence[Found]) -> list[Found]:
 
 def _with_targets(photos: Sequence[Found], output: str | None, format_: str | None) -> list[tuple[Found, Path | None]]:
     first, *others = photos
+    if output == "":
+        raise UsageError("an empty name is no output", "a variable may not be set")
     if output == STDOUT or (output is None and first.path is None):
         if others:
             raise UsageError(f"{len(photos)} photos cannot all go to standard output", "name a folder with -o")
@@ -121,11 +130,11 @@ def _with_targets(photos: Sequence[Found], output: str | None, format_: str | No
         return [(first, _checked_file(Path(output), format_))]
     if first.path is None:
         raise UsageError("a photo from standard input has no name", "name the result: -o FILE, or -o - for a pipe")
-    if output is not None and Path(output).exists() and not Path(output).is_dir():
+    if output is not None and is_there(Path(output)) and not is_folder(Path(output)):
         raise UsageError(f"{printable(output)} is a file", "several photos need a folder to go to")
     folder = None if output is None else Path(output)
     if folder is None:  # results of an earlier run are not photos to restore again
-        fresh = [p for p in photos if p.below is None or p.path is None or not _is_result(p.path)]
+        fresh = [p for p in photos if p.named or p.path is None or not _is_result(p.path)]
         if not fresh:
             raise UsageError("all of these photos are results of an earlier run", f"their names end in {RESULT}")
         photos = fresh
@@ -139,7 +148,7 @@ def _is_result(path: Path) -> bool:
 def _is_file_name(output: str) -> bool:
     """Whether an output for one photo means a file: it has a suffix and is no folder."""
     path = Path(output)
-    return bool(path.suffix) and not output.endswith(("/", os.sep)) and not path.is_dir()
+    return bool(path.suffix) and not output.endswith(("/", os.sep)) and not is_folder(path)
 
 
 def _checked_file(path: Path, format_: str | None) -> Path:
@@ -173,18 +182,18 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f"{path.stem}{ending}{path.suffix}")
 
 
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
-    owners: dict[str, Job] = {}
+def _refuse_collisions(jobs: Sequence[Job], page: Path | None) -> None:
+    owners: dict[str, str] = {}
     sources = {_identity(job.source) for job in jobs if job.source is not None}
-    for job in jobs:
-        for output in job.outputs:
-            identity, shown = _identity(output), printable(str(output))
-            if identity in sources:
-                raise UsageError(f"{shown} is an input, and inputs are never overwritten", "choose another output")
-            if identity in owners:
-                both = f"{printable(owners[identity].name)} and {printable(job.name)}"
-                raise UsageError(f"{both} would both become {shown}", "rename one of them")
-            owners[identity] = job
+    outputs = [(job.name, output) for job in jobs for output in job.outputs]
+    for owner, output in outputs if page is None else [*outputs, ("the page", page)]:
+        identity, shown = _identity(output), printable(str(output))
+        if identity in sources:
+            raise UsageError(f"{shown} is an input, and inputs are never overwritten", "choose another output")
+        if identity in owners:
+            both = f"{printable(owners[identity])} and {printable(owner)}"
+            raise UsageError(f"{both} would both become {shown}", "rename one of them")
+        owners[identity] = owner
 
 
 def _identity(path: Path) -> str:
@@ -197,12 +206,14 @@ def _settled(job: Job, existing: Existing) -> Job:
     if existing == "replace":
         return job
     if existing == "skip":
-        if job.target is not None and job.target.exists():
-            return replace(job, skip="exists already")
-        # A comparison whose result is gone is left as it is, too.
-        return replace(job, compare=None) if job.compare is not None and job.compare.exists() else job
+        lacks = job.compare is not None and not is_there(job.compare)
+        if job.target is not None and is_there(job.target):
+            return replace(job, skip="exists already, without a comparison" if lacks else "exists already")
+        if job.compare is None or lacks:
+            return job
+        return replace(job, compare=None, note=f"{job.compare} exists already and is left as it is")
     for output in job.outputs:
-        if output.exists():
+        if is_there(output):
             hint = "use --overwrite or --skip-existing, or choose another output"
             raise UsageError(f"{printable(str(output))} exists already", hint)
     return job

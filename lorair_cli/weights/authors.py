@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lorair_cli.errors import WeightsError
+from lorair_cli.imaging.files import is_file
 from lorair_cli.model.config import ClipEncoderConfig, NetworkConfig, RouterConfig
 from lorair_cli.model.network import RestorationNetwork
 from lorair_cli.model.router import Router
@@ -241,7 +242,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     """The state dict in a ``.pth`` file, read without running anything in it."""
-    if not path.is_file():
+    if not is_file(path):
         raise WeightsError(f"{path}: no such file")
     try:
         # Mapped, not read: a router of 1.2 GB is then never in memory twice. Only the zip format can be mapped.

@@ -23,7 +23,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from lorair_cli.errors import WeightsError
-from lorair_cli.imaging.files import atomic_write
+from lorair_cli.imaging.files import atomic_write, is_file
 from lorair_cli.model.config import ClipEncoderConfig, CompactEncoderConfig, EncoderConfig, NetworkConfig, RouterConfig
 from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.model.network import RestorationNetwork
@@ -214,7 +214,7 @@ def _check_digest(path: Path, description: str, tensors: Mapping[str, Tensor]) -
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """A safetensors file; whatever is wrong with its bytes becomes a ``WeightsError`` that names it."""
-    if not path.is_file():  # a pipe would block for ever
+    if not is_file(path):  # a pipe would block for ever
         raise WeightsError(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 from lorair_cli.errors import UsageError, WeightsError
 from lorair_cli.settings import SETTINGS, get_setting
 from lorair_cli.weights.hub import fetch, find_cached, is_good, notes_folder, read_note, write_note
 from lorair_cli.weights.integrity import damage
-from lorair_cli.weights.manifest import Entry, Manifest, WeightFile, describe_file, read_manifest
+from lorair_cli.weights.manifest import Entry, Manifest, Scale, WeightFile, describe_file, read_manifest
 
 BUNDLED = Path(__file__).parent / "bundled"
 """Folder of the weights that come with the package."""
@@ -70,10 +71,12 @@ def locate(setting: str, scale: str, *, manifest: Manifest | None = None, bundle
         Paths in reading order, for ``load_checkpoint``.
 
     Raises:
-        UsageError: there is no such setting.
+        UsageError: there is no such setting, or no such scale.
         WeightsError: there are no such weights, or their files are missing or damaged; the hint says what to do.
     """
     get_setting(setting)
+    if scale not in get_args(Scale):
+        raise UsageError(f"there is no scale {scale!r}", f"choose from {', '.join(get_args(Scale))}")
     entries = read_manifest() if manifest is None else manifest
     entry = next((e for e in entries.values() if (e.setting, e.scale) == (setting, scale)), None)
     if entry is None:

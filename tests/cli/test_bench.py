@@ -135,6 +135,9 @@ def test_a_page_of_the_extremes(root, common, tmp_path, call):
     code, _, _ = call("--dataset", "rain100l", "--data", root, "--html", page, *common)
     text = page.read_text(encoding="utf-8")
     assert code == 0 and text.count("<figure>") == 3 and "rain100l-promptir" in text and "weights" in text
+    code, _, stderr = call("--dataset", "rain100l", "--data", root, "--html", page, *common)
+    assert code == 2 and "page.html exists already" in stderr and page.read_text(encoding="utf-8") == text
+    assert call("--dataset", "rain100l", "--data", root, "--html", page, "--overwrite", *common)[0] == 0
 
 
 def test_a_table_with_some_cells_measured(root, common, call):

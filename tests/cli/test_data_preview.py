@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from lorair_cli.cli import data
 from lorair_cli.data.contact_sheet import LABEL
-from lorair_cli.errors import ImageError
+from lorair_cli.errors import ImageError, UsageError
 
 app = typer.Typer()
 app.add_typer(data.app, name="data")
@@ -54,3 +54,17 @@ def test_an_unreadable_photo_is_named(tmp_path):
 @pytest.mark.parametrize("arguments", [("--strength", 1.5), ("--side", 5), ("--seed", -1)])
 def test_options_out_of_range_are_usage_errors(tmp_path, arguments):
     assert preview("-o", tmp_path / "sheet.png", *arguments).exit_code == 2
+
+
+def test_nothing_is_replaced_unasked_and_a_photo_never(tmp_path):
+    photo, out = tmp_path / "cat.png", tmp_path / "sheet.png"
+    cv2.imwrite(str(photo), skimage.data.chelsea()[:64, :64])
+    before = photo.read_bytes()
+    small = ("--side", 32, "--strength", 0.5)
+    assert preview(photo, "-o", out, *small).exit_code == 0
+    again = preview(photo, "-o", out, *small)
+    assert isinstance(again.exception, UsageError) and "exists already" in again.exception.message
+    assert preview(photo, "-o", out, "--overwrite", *small).exit_code == 0
+    itself = preview(photo, "-o", photo, "--overwrite", *small)
+    assert isinstance(itself.exception, UsageError) and "is one of the photos" in itself.exception.message
+    assert photo.read_bytes() == before

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import skimage.data
 
+from lorair_cli.cli import eval as module
 from lorair_cli.cli import measured
+from lorair_cli.evaluation.measuring import Record, Subject
 
 COMMAND = "eval"
 
@@ -48,6 +50,15 @@ def test_pictures_of_another_tool_by_several_protocols(folders, call):
     assert {k: float(v) for k, v in mean.items() if k != "image"} == pytest.approx(
         {f"psnr@{p} {w}": psnr(o) for p in ("rgb", "daclip-rgb") for w, o in (("input", 8), ("result", 2))}, abs=0.01
     )
+
+
+def test_fid_stands_beside_the_mean_in_csv(capsys):
+    records = [Record(name, "folder", name, "w", {}, {"psnr@rgb": 30.0 + i}) for i, name in enumerate("ab")]
+    subject = Subject(lambda pair: None, "w", "as it is")
+    module._print(records, (12.34, "Inception"), {}, subject, ["rgb"], "csv", with_input=False)
+    lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [line["fid result"] for line in lines] == ["", "", "12.34"]
+    assert lines[-1]["psnr@rgb result"] == "30.50"
 
 
 def test_whole_pictures_by_a_protocol_that_cuts(folders, call):

@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +45,29 @@ def test_a_users_error_is_two_lines_on_stderr_and_no_traceback(tmp_path):
 def test_control_characters_in_names_stay_in_one_line(tmp_path):
     result = run("restore", str(tmp_path / "a\nb\x1b[2J.png"), "-o", str(tmp_path), "--setting", "nothing")
     assert result.returncode == 2 and "\x1b" not in result.stderr
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("cp1252", r"0\u5199.png"), ("utf-8:strict", "0写.png")])
+def test_a_name_that_stdout_cannot_print_is_escaped_and_stops_nothing(tmp_path, encoding, shown):
+    for name in ("0写.png", "1.png", "2\udce9.png"):
+        (tmp_path / name).write_bytes(b"x")
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "lorair_cli", "restore", str(tmp_path), "--dry-run"]
+    result = subprocess.run(command, capture_output=True, env=environment, check=False)
+    lines = result.stdout.decode(encoding.partition(":")[0]).splitlines()
+    assert result.returncode == 0 and len(lines) == 3
+    assert shown in lines[0] and r"2\udce9.png" in lines[2]
+
+
+def test_names_stay_as_they_are_spelt(tmp_path):
+    (tmp_path / "IMG:a:b[red].png").write_bytes(b"x")
+    assert "IMG:a:b[red].png -> " in run("restore", str(tmp_path), "--dry-run").stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
+def test_a_full_disk_behind_stdout_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "lorair_cli", "weights", "list"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode != 0 and "Error: No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -203,6 +203,22 @@ write_photo(Photo(np.zeros((9, 9, 3), np.uint8)), Path(sys.argv[1]))
     assert out.read_bytes() == b"old"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send there")
+def test_ctrl_c_ends_the_wait_for_a_photo_that_does_not_come(weights_file, tmp_path):
+    command = [sys.executable, "-m", "lorair_cli", "restore", "-", "-o", str(tmp_path / "out.png")]
+    command += ["--weights", str(weights_file), "--device", "cpu"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert "weights" in process.stderr.readline(), "it is loaded, and waits for the pipe"
+        for _ in range(2):
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(timeout=20) == 130
+        finally:
+            process.kill()
+        assert "Fatal" not in process.stderr.read()
+
+
 def test_a_reader_that_left_ends_the_batch(lorair, folder, tmp_path, monkeypatch):
     def gone(outcome):
         raise BrokenPipeError

@@ -26,6 +26,32 @@ def dng(path):
     tifffile.imwrite(path, sensor, photometric=32803, metadata=None, extratags=tags)
 
 
+def test_a_suffix_decides_the_format_and_lost_bits_are_told(lorair, tmp_path):
+    deep = np.random.default_rng(0).integers(0, 65536, (24, 24, 3), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    (tmp_path / "deep.png").rename(tmp_path / "deep.jpg")
+    called = lorair("restore", tmp_path / "deep.jpg", "-o", tmp_path / "out", "--json")
+    assert called.code == 0 and any("JPEG is written with 8 bits" in note for note in called.rows[0]["notes"])
+    assert (tmp_path / "out" / "deep.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_what_another_format_has_no_room_for_is_told(lorair, tmp_path):
+    Image.fromarray(CAT).save(tmp_path / "a.jpg", comment="by hand")
+    told, kept, stripped = (
+        lorair("restore", tmp_path / "a.jpg", "-o", tmp_path / out, "--json", *more).rows[0]["notes"]
+        for out, more in (("a.png", ()), ("b.jpg", ()), ("c.png", ("--strip-metadata",)))
+    )
+    assert [note for note in told if "PNG has no room" in note and "comment" in note]
+    assert not any("no room" in note for note in (*kept, *stripped))
+
+
+def test_jpe_is_jpeg(lorair, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((24, 24, 3), np.uint8))
+    (tmp_path / "a.jpg").rename(tmp_path / "a.jpe")
+    assert lorair("restore", tmp_path / "a.jpe", "-o", tmp_path / "out").code == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.jpe"]
+
+
 @has_avif
 def test_avif_stays_avif(lorair, tmp_path):
     Image.fromarray(CAT).save(tmp_path / "a.avif", quality=90)

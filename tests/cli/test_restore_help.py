@@ -21,8 +21,10 @@ def test_the_shell_completes_commands_options_and_values():
     assert completions("lorair", "restore", "--setting", "3") == ["3task-real", "3task"]
 
 
-COMMANDS = ["restore", "classify", "doctor", "train", "eval", "bench", "data preview"]
-COMMANDS += [f"weights {name}" for name in ("list", "download", "verify", "path", "info", "convert", "export")]
+COMMANDS = ["restore", "classify", "doctor", "train", "eval", "bench"]
+COMMANDS += [f"data {name}" for name in ("preview", "list", "check", "degrade")]
+WEIGHTS = ("list", "download", "verify", "path", "info", "convert", "combine", "export")
+COMMANDS += [f"weights {name}" for name in WEIGHTS]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -101,6 +101,13 @@ def test_info_of_a_checkpoint(weights_file, checkpoint, call):
     assert found["parameters"] == sum(tensor.numel() for tensor in parts)
 
 
+def test_info_knows_the_names_of_the_list(call):
+    code, stdout, _ = call("info", "compact-10task", "--json")
+    assert code == 0 and json.loads(stdout)["description"]["setting"] == "10task"
+    code, _, error = call("info", "compact-99task")
+    assert code == 1 and "compact-99task: no such file" in error
+
+
 def test_info_of_what_is_no_checkpoint(tmp_path, call):
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"<html></html>")
@@ -123,7 +130,14 @@ def test_export_writes_a_checkpoint_that_restores(weights_file, tmp_path, call):
 
 @pytest.mark.parametrize(
     "mixture, message",
-    [("snow=1", "know no 'snow'"), ("rain=much", "'much' is no number"), ("rain=-1", "positive"), ("", "know no ''")],
+    [
+        ("snow=1", "know no 'snow'"),
+        ("rain=much", "'rain=much' is not the weight"),
+        ("rain=", "'rain=' is not the weight"),
+        ("rain=-1", "positive"),
+        ("rain=0.7,rain=0.3", "named twice"),
+        ("", "'' is not the weight"),
+    ],
 )
 def test_a_wrong_mixture_is_wrong_usage(weights_file, tmp_path, mixture, message, call):
     code, _, error = call("export", "--weights", weights_file, "--mixture", mixture, "-o", tmp_path / "x.safetensors")

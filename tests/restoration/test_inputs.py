@@ -57,6 +57,17 @@ def test_a_pattern_that_reaches_everywhere_does_not_mean_the_results(tree):
     assert names(find_photos([inside], leave_out=tree / "in"), tree) == ["in/deep/d.tif"], "asked for by name"
 
 
+def test_what_was_named_is_told_from_what_was_found(tree):
+    assert [photo.named for photo in find_photos([str(tree / "a.jpg")])] == [True]
+    assert {photo.named for photo in find_photos([str(tree), f"{tree}/*.jpg"])} == {False}
+
+
+@pytest.mark.parametrize("words", [[""], ["a.jpg", ""]])
+def test_an_empty_name_is_refused(words):
+    with pytest.raises(UsageError, match="an empty name is no photo"):
+        find_photos(words)
+
+
 def test_a_name_with_brackets_is_a_name_if_there_is_such_a_file(tree):
     (tree / "x[1].png").write_bytes(b"x")
     (tree / "x1.png").write_bytes(b"x")

@@ -51,6 +51,7 @@ def test_without_output_earlier_results_are_not_restored_again(folder):
     (folder / "a_restored_compare.jpg").write_bytes(b"x")
     jobs = plan([folder], existing="skip")
     assert [(j.source.name, j.skip) for j in jobs] == [("a.jpg", "exists already"), ("b.PNG", None), ("c.bmp", None)]
+    assert [j.source.name for j in plan([f"{folder}/*.jpg"], existing="skip")] == ["a.jpg"]
     assert plan([folder / "a_restored.jpg"])[0].target.name == "a_restored_restored.jpg", "asked for by name"
 
 
@@ -94,6 +95,37 @@ def test_the_same_photo_twice_is_one_job(folder, tmp_path):
     assert names == ["c.tif", "a.jpg"]
 
 
+def test_the_page_is_an_output_too(folder, tmp_path):
+    page, out = tmp_path / "page.html", tmp_path / "out.png"
+    assert plan([folder / "a.jpg"], out, page=page) == [Job(folder / "a.jpg", out)]
+    with pytest.raises(UsageError, match="is an input"):
+        plan([folder / "a.jpg"], out, page=folder / "a.jpg", existing="replace")
+    with pytest.raises(UsageError, match="and the page would both become"):
+        plan([folder / "a.jpg"], out, page=out)
+    page.write_bytes(b"old")
+    with pytest.raises(UsageError, match=r"page\.html exists already") as caught:
+        plan([folder / "a.jpg"], out, page=page)
+    assert "--overwrite" in caught.value.hint
+    with pytest.raises(UsageError, match=r"page\.html exists already") as caught:
+        plan([folder / "a.jpg"], out, page=page, existing="skip")
+    assert "--overwrite" not in caught.value.hint
+    assert plan([folder / "a.jpg"], out, page=page, existing="replace") == [Job(folder / "a.jpg", out)]
+
+
+def test_an_empty_output_is_refused(folder):
+    with pytest.raises(UsageError, match="an empty name"):
+        plan([folder / "a.jpg"], "")
+
+
+def test_what_cannot_be_looked_at_is_left_to_its_own_photo(folder, monkeypatch):
+    def closed(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", closed)  # as pathlib asks a folder that is closed
+    long = folder / ("b" * 252 + ".png")
+    assert plan([folder / "a.jpg", long], compare=True)[1].source == long
+
+
 @pytest.mark.parametrize("existing", ["refuse", "skip", "replace"])
 def test_an_input_is_never_an_output(folder, existing):
     with pytest.raises(UsageError, match="is an input"):
@@ -119,9 +151,12 @@ def test_a_comparison_without_its_result_is_kept_where_results_are(folder, tmp_p
     out = tmp_path / "out.png"
     with pytest.raises(UsageError, match=r"out_compare\.png exists already"):
         plan([folder / "a.jpg"], out, compare=True)
-    assert plan([folder / "a.jpg"], out, existing="skip", compare=True) == [Job(folder / "a.jpg", out)]
+    [job] = plan([folder / "a.jpg"], out, existing="skip", compare=True)
+    assert job.outputs == (out,) and "out_compare.png exists already and is left as it is" in job.note
     out.write_bytes(b"old")
     assert plan([folder / "a.jpg"], out, existing="skip", compare=True)[0].skip == "exists already"
+    (tmp_path / "out_compare.png").unlink()
+    assert "without a comparison" in plan([folder / "a.jpg"], out, existing="skip", compare=True)[0].skip
 
 
 def test_unwritable_suffix(folder, tmp_path):

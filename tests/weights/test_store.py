@@ -36,6 +36,11 @@ def bundle(tmp_path, tiny_checkpoint):
     return tmp_path, {"compact-3task": entry("3task", "compact", [describe_file(path)])}
 
 
+def test_a_scale_that_is_none_is_wrong_usage():
+    with pytest.raises(UsageError, match="no scale 'huge'"):
+        locate("10task", "huge")
+
+
 def test_a_bundled_checkpoint_is_found_and_loads(bundle, tiny_checkpoint):
     folder, manifest = bundle
     paths = locate("3task", "compact", manifest=manifest, bundled=folder)
