@@ -20,9 +20,6 @@ from lorair_cli.settings import TEN_DEGRADATIONS
 MOST_BY_ITSELF = 3
 """Passes that follow each other without being asked for."""
 
-NOTHING = "jpeg"
-"""Whose expert takes photos with nothing wrong, and hardly changes them: the recipe's ``untouched_as``."""
-
 SHADOW = "shadow"
 """What a router takes a photo with nothing wrong for as often, and what a wrong expert costs most for."""
 
@@ -53,25 +50,27 @@ PLAINLY_LIGHTENED = 10 ** (-25 / 20)
 photo without any. 25 dB."""
 
 
-def can_check(degradations: Collection[str], experts: int) -> bool:
+def can_check(degradations: Collection[str], experts: int, nothing: str) -> bool:
     """Whether weights with these degradations and so many experts can check their work.
 
-    A router that knows a few degradations only has to name one of them, and is sure of it, whatever it sees.
+    A router that knows a few degradations only has to name one of them, and is sure of it, whatever it sees; so has one
+    that was not taught what photos with ``nothing`` wrong are to be taken for.
     """
-    return experts > 0 and set(degradations) == set(TEN_DEGRADATIONS)
+    return experts > 0 and set(degradations) == set(TEN_DEGRADATIONS) and nothing in degradations
 
 
-def finds_more(diagnosis: Diagnosis, passes: Sequence[Diagnosis]) -> bool:
+def finds_more(diagnosis: Diagnosis, passes: Sequence[Diagnosis], nothing: str) -> bool:
     """Whether to restore a photo once more that ``passes`` have restored.
 
     Args:
         diagnosis: of the photo as the last pass left it.
         passes: what the router said before each of them.
+        nothing: what it takes photos with nothing wrong for.
     """
     found = diagnosis.likeliest
     return (
         diagnosis.confidence >= BEYOND_DOUBT
-        and found not in (NOTHING, SHADOW)  # a restored photo has nothing wrong
+        and found not in (nothing, SHADOW)  # a restored photo has nothing wrong
         and all(found not in (expert.degradation for expert in before.experts) for before in passes)
     )
 
@@ -81,17 +80,18 @@ def left_of(degradation: str, before: Diagnosis, after: Diagnosis) -> float:
     return after.probabilities[degradation] / max(before.probabilities[degradation], 1e-6)
 
 
-def second_choice(before: Diagnosis, after: Diagnosis) -> str | None:
+def second_choice(before: Diagnosis, after: Diagnosis, nothing: str) -> str | None:
     """The degradation to try in place of the likeliest; None where that was plain, or likelier by far and is repaired.
 
     Args:
         before: of the photo that was restored for its likeliest degradation.
         after: of the result.
+        nothing: what the router takes photos with nothing wrong for; never a second choice.
     """
     if before.confidence >= BEYOND_DOUBT:
         return None
     # In the order of the labels, not of a set: of two as probable, it must be the same one in every run.
-    others = (name for name in before.probabilities if name not in (before.likeliest, NOTHING))
+    others = (name for name in before.probabilities if name not in (before.likeliest, nothing))
     second = max(others, key=before.probabilities.__getitem__)
     doubtful = left_of(before.likeliest, before, after) >= UNREPAIRED
     least = SECOND if doubtful else max(SECOND, LEVEL * before.confidence)

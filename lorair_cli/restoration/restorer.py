@@ -19,7 +19,6 @@ from lorair_cli.model.routing import Routing, convinced, mixture_weights
 from lorair_cli.restoration.blending import blended, holes_filled
 from lorair_cli.restoration.checks import (
     MOST_BY_ITSELF,
-    NOTHING,
     can_check,
     change,
     finds_more,
@@ -197,7 +196,7 @@ class Restorer:
             ImageError: the network gave NaN or infinity, or memory ran out on the smallest tiles; nothing is returned.
         """
         started, work = time.perf_counter(), _Work(progress, choices.passes is None)
-        checks = can_check(self.info.degradations, self.info.network.experts)
+        checks = can_check(self.info.degradations, self.info.network.experts, self.info.untouched_as)
         if choices.passes is None and choices.experts is None and checks:
             restored, first, passes = self._by_itself(photo, choices.only_if, work)
         else:
@@ -229,7 +228,7 @@ class Restorer:
         passes: list[Diagnosis] = []
         routing = self.route(photo)
         first = diagnosis = self._diagnosis(routing)
-        while len(passes) < MOST_BY_ITSELF and (not passes or finds_more(diagnosis, passes)):
+        while len(passes) < MOST_BY_ITSELF and (not passes or finds_more(diagnosis, passes, self.info.untouched_as)):
             if only_if is not None and diagnosis.confidence < only_if:
                 break
             done = self._checked_pass(photo, routing, work)
@@ -247,13 +246,13 @@ class Restorer:
             return _Attempt(restored, changed, self._diagnosis(routing), seen, self._diagnosis(seen))
 
         first = attempt(routing)
-        second = second_choice(first.before, first.after)
+        second = second_choice(first.before, first.after, self.info.untouched_as)
         if second is not None:
             instead = attempt(self._told(routing, {second: 1.0}))
             if takes_over(second, first.before, first.after, instead.after, instead.changed):
                 return instead
         if was_imagined(first.before, first.after, first.changed):
-            return attempt(self._told(routing, {NOTHING: 1.0}))
+            return attempt(self._told(routing, {self.info.untouched_as: 1.0}))
         return first
 
     def _pass(self, photo: Photo, routing: Routing, work: _Work) -> Photo:

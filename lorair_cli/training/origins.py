@@ -110,6 +110,13 @@ class Origins:
             self._begin_stage_2(network, reporter)
         return network.to(memory_format=torch.channels_last)
 
+    def untouched_as(self, stage: Stage) -> str:
+        """What the router that ``stage`` trains or works with was taught to lean to where nothing is wrong, if any."""
+        if stage != "router":
+            return next((c.info.untouched_as for c in self.earlier(stage) if c.router), "")
+        taught = self.recipe.learns_strength and self.recipe.router.sampling.untouched > 0
+        return self.recipe.untouched_as if taught and self.recipe.untouched_as in self.setting.degradations else ""
+
     def history(self, stage: Stage) -> list[dict[str, Any]]:
         """What the stages before ``stage`` told about themselves."""
         return next((list(c.info.provenance.get("stages", [])) for c in self.earlier(stage)), [])

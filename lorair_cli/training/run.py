@@ -154,7 +154,7 @@ class TrainingRun:
             best = origins.folder.best(stage)
             if _score(scores) > _score_of(best):
                 account = self._account(stage, clock, scores, accelerator)
-                save_checkpoint(best, self._checkpoint(router, network, [*origins.history(stage), account]))
+                save_checkpoint(best, self._checkpoint(stage, router, network, origins, account))
             if network is None:
                 objective.module.train()  # validation left the router in evaluation mode
             return scores
@@ -181,7 +181,7 @@ class TrainingRun:
         if clock is None:
             return None
         account = self._account(stage, clock, validate(clock), accelerator)
-        return self._checkpoint(router, network, [*origins.history(stage), account])
+        return self._checkpoint(stage, router, network, origins, account)
 
     def _pairs(self, stage: Stage) -> Dataset[Sample]:
         sampling, view, mode = self.recipe.stage(stage).sampling, self.recipe.encoder.view, self.recipe.view_mode
@@ -248,8 +248,14 @@ class TrainingRun:
         }
 
     def _checkpoint(
-        self, router: Router, network: RestorationNetwork | None, stages: list[dict[str, Any]]
+        self,
+        stage: Stage,
+        router: Router,
+        network: RestorationNetwork | None,
+        origins: Origins,
+        account: dict[str, Any],
     ) -> Checkpoint:
+        """What a stage has come to, with the ``account`` of it."""
         info = CheckpointInfo(
             setting=self.setting.name,
             scale=self.recipe.scale,
@@ -258,11 +264,12 @@ class TrainingRun:
             router=router.config,
             top_k=self.recipe.top_k,
             licence=self.licence,
+            untouched_as=origins.untouched_as(stage),
             provenance={
                 "data": self.data_note,
                 "version": lorair_cli.__version__,
                 "command": self.command,
-                "stages": stages,
+                "stages": [*origins.history(stage), account],
             },
         )
         return Checkpoint(info, {} if network is None else network.state_dict(), router.state_dict())

@@ -120,6 +120,7 @@ def convert_authors(network_pth: Path, router_pth: Path, setting: Setting) -> Ch
         degradations=setting.degradations,
         network=network_config,
         router=router_config,
+        untouched_as="",
         provenance={"source": "weights released by LoRA-IR's authors", "files": [network_pth.name, router_pth.name]},
     )
     return Checkpoint(info, network, router)

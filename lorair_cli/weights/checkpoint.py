@@ -56,6 +56,10 @@ class CheckpointInfo:
     licence: str = "Apache-2.0"
     provenance: dict[str, Any] = field(default_factory=dict)
     """Data, steps, project version, command: free of paths of the machine that trained it."""
+    untouched_as: str = "jpeg"
+    """The degradation that the router was taught to lean to, unsurely, where nothing is wrong, and whose expert leaves
+    such photos alone; empty if it was taught none. Files that do not say are older, and of the recipe for which it was
+    this."""
     experts_of: str = ""
     """Of a file of experts alone, the ``plain_digest`` of the network that they change; else empty."""
 
@@ -108,6 +112,7 @@ class Checkpoint:
             self.info,
             setting=setting.name,
             degradations=setting.degradations,
+            untouched_as=self.info.untouched_as if self.info.untouched_as in setting.degradations else "",
             network=replace(self.info.network, experts=n if self.info.network.experts else 0),
             router=replace(self.info.router, classes=n),
             top_k=min(self.info.top_k, n),

@@ -122,7 +122,8 @@ def with_router(base: Checkpoint, donor: Checkpoint, any_router: bool = False) -
     if not any_router:
         _same(_prior_maker(base), _prior_maker(donor), donor)
     provenance = _provenance(base, donor, {"router": True}, "router")
-    return Checkpoint(replace(base.info, router=donor.info.router, provenance=provenance), base.network, donor.router)
+    info = replace(base.info, router=donor.info.router, untouched_as=donor.info.untouched_as, provenance=provenance)
+    return Checkpoint(info, base.network, donor.router)
 
 
 def _plain_network(checkpoint: Checkpoint) -> dict[str, Tensor]:

@@ -30,8 +30,9 @@ def sees(**probabilities):
 
 
 def test_only_a_router_that_knows_all_ten_can_check_and_only_experts_can_be_changed():
-    assert can_check(TEN_DEGRADATIONS, 10) and not can_check(TEN_DEGRADATIONS, 0)
-    assert [can_check(s.degradations, len(s.degradations)) for s in SETTINGS.values()].count(True) == 1
+    assert can_check(TEN_DEGRADATIONS, 10, "jpeg") and not can_check(TEN_DEGRADATIONS, 0, "jpeg")
+    assert not can_check(TEN_DEGRADATIONS, 10, ""), "it was never shown a photo with nothing wrong"
+    assert [can_check(s.degradations, len(s.degradations), "jpeg") for s in SETTINGS.values()].count(True) == 1
 
 
 @pytest.mark.parametrize(
@@ -47,13 +48,13 @@ def test_only_a_router_that_knows_all_ten_can_check_and_only_experts_can_be_chan
     ids=["new", "just sure", "unsure", "done already", "what a restored photo looks like", "and the other"],
 )
 def test_one_more_pass_is_for_something_new_that_is_surely_there(found, more):
-    assert finds_more(sees(**found), [sees(noise=1.0)]) is more
+    assert finds_more(sees(**found), [sees(noise=1.0)], "jpeg") is more
 
 
 def test_all_passes_before_count():
-    assert not finds_more(sees(noise=0.9), [sees(noise=1.0), sees(low_light=0.9)])
+    assert not finds_more(sees(noise=0.9), [sees(noise=1.0), sees(low_light=0.9)], "jpeg")
     both = Diagnosis(sees(rain=0.6).probabilities, (Expert("rain", 0.6), Expert("haze", 0.4)))
-    assert not finds_more(sees(haze=0.9), [both])
+    assert not finds_more(sees(haze=0.9), [both], "jpeg")
 
 
 @pytest.mark.parametrize(
@@ -80,11 +81,17 @@ def test_all_passes_before_count():
     ],
 )
 def test_the_second_choice_is_tried_where_the_first_repaired_nothing_or_is_no_likelier(before, after, second):
-    assert second_choice(sees(**before), sees(**after)) == second
+    assert second_choice(sees(**before), sees(**after), "jpeg") == second
+
+
+def test_what_stands_for_nothing_is_what_the_router_was_taught():
+    likely = sees(shadow=0.5, haze=0.4)
+    assert second_choice(likely, likely, "jpeg") == "haze" and second_choice(likely, likely, "haze") is None
+    assert finds_more(sees(rain=0.99), [], "jpeg") and not finds_more(sees(rain=0.99), [], "rain")
 
 
 def test_of_two_second_choices_the_first_label_counts_in_every_run():
-    assert second_choice(sees(blur=0.4, snow=0.25, haze=0.25), sees(blur=0.4)) == "haze"
+    assert second_choice(sees(blur=0.4, snow=0.25, haze=0.25), sees(blur=0.4), "jpeg") == "haze"
 
 
 def test_a_second_choice_has_to_prove_itself():

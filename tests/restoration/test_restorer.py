@@ -257,11 +257,11 @@ def test_passes_go_on_by_themselves_while_the_router_finds_more(checking, monkey
     def until(wanted):
         asked.clear()
         monkeypatch.setattr(
-            module, "finds_more", lambda diagnosis, passes: asked.append(len(passes)) or len(passes) < wanted
+            module, "finds_more", lambda diagnosis, passes, nothing: asked.append(len(passes)) or len(passes) < wanted
         )
         return checking.restore(Photo(CAT), choices=Choices(passes=None))
 
-    monkeypatch.setattr(module, "second_choice", lambda before, after: None)
+    monkeypatch.setattr(module, "second_choice", lambda *_: None)
     monkeypatch.setattr(module, "was_imagined", lambda before, after, changed: False)
     for number in (1, 2, 3):
         result, told = until(number), checking.restore(Photo(CAT), choices=Choices(passes=number))
@@ -276,8 +276,8 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
     seen = []
 
     def checked(second, repaired, imagined):
-        monkeypatch.setattr(module, "finds_more", lambda diagnosis, passes: False)
-        monkeypatch.setattr(module, "second_choice", lambda before, after: seen.append((before, after)) or second)
+        monkeypatch.setattr(module, "finds_more", lambda *_: False)
+        monkeypatch.setattr(module, "second_choice", lambda *args: seen.append(args) or second)
         monkeypatch.setattr(module, "takes_over", lambda *args: seen.append(args) or repaired)
         monkeypatch.setattr(module, "was_imagined", lambda before, after, changed: imagined)
         return checking.restore(Photo(CAT), choices=Choices(passes=None))
@@ -298,7 +298,10 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
     assert checked("haze", True, False).tiles == 2
     after = [checking.diagnose(result.photo) for result in (once, by_hand["haze"])]
     changed = np.sqrt(np.mean((by_hand["haze"].photo.rgb / 255 - CAT / 255) ** 2))
-    assert seen == [(once.diagnosis, after[0]), ("haze", once.diagnosis, *after, pytest.approx(changed, rel=1e-4))]
+    assert seen == [
+        (once.diagnosis, after[0], "jpeg"),
+        ("haze", once.diagnosis, *after, pytest.approx(changed, rel=1e-4)),
+    ]
 
 
 def test_who_names_experts_or_knows_few_degradations_has_no_second_thoughts(checking, restorer, monkeypatch):

@@ -249,6 +249,18 @@ def test_the_predecessor_is_the_router_of_the_start(origins, recipe):
         origins(start, wider).predecessor()
 
 
+def test_a_checkpoint_says_what_its_router_takes_nothing_for(origins, listen, recipe):
+    taught = replace(recipe, untouched_as="haze")
+    assert origins(recipe=taught).untouched_as("router") == "haze" and origins().untouched_as("router") == ""
+    sampling = replace(recipe.router.sampling, untouched=0.0)
+    never = replace(taught, router=replace(recipe.router, sampling=sampling))
+    for untaught in (never, replace(taught, learns_strength=False), replace(recipe, untouched_as="blur")):
+        assert origins(recipe=untaught).untouched_as("router") == ""
+    start = landed(recipe)
+    start = replace(start, info=replace(start.info, untouched_as="rain"))
+    assert origins(start, taught).untouched_as("finetune") == "rain", "its router is the start's"
+
+
 def test_history_goes_back_to_the_start(origins, recipe):
     start = landed(recipe, stages=("router", "pretrain"))
     assert origins(start).history("router") == [{"stage": "router"}, {"stage": "pretrain"}]

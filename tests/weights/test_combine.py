@@ -146,12 +146,14 @@ def further(base):
 
 
 def test_a_router_whose_head_learnt_further_is_taken_and_nothing_else(base, further):
+    further = replace(further, info=replace(further.info, untouched_as="haze"))
     result = with_router(base, further)
+    assert result.info.untouched_as == "haze" != base.info.untouched_as
     assert result.network is base.network
     assert torch.equal(result.router["head.weight"], 2 * base.router["head.weight"])
     assert result.info.provenance["stages"] == [SHARED, {"stage": "router", "steps": 5, "router": True}]
     assert result.info.provenance["command"] == "train 1; router: train 2"
-    assert replace(result.info, provenance=base.info.provenance) == base.info
+    assert replace(result.info, provenance=base.info.provenance, untouched_as=base.info.untouched_as) == base.info
 
 
 def test_a_router_of_another_prior_is_taken_only_where_one_says_so(base, further):
