@@ -28,6 +28,7 @@ from independent_recipe import DEGRADATION_OF, RECIPES
 from independent_recipe import degrade as degrade_independently
 
 from lorair_cli.data.synthesis import degrade, jpeg, noise
+from lorair_cli.evaluation import metrics
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
@@ -62,8 +63,7 @@ def independent_recipes() -> Iterator[tuple[str, str, Recipe]]:
 
 def psnr(a: npt.NDArray[np.integer], b: npt.NDArray[np.integer]) -> float:
     """PSNR over all 8-bit RGB values in dB; 100 for equal pictures."""
-    mse = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
-    return min(10 * np.log10(255**2 / mse), 100.0) if mse else 100.0
+    return metrics.psnr(a, b, 255)
 
 
 def read(path: Path) -> Pixels:

@@ -77,6 +77,8 @@ def evaluate(
             f"{', '.join(wanted)} cannot be measured by {', '.join(names)}", "name --target, or metric loe"
         )
     pairs = folder_pairs(inputs, target, pairing, restored)
+    if inputs is None and "loe" in wanted:
+        raise UsageError("loe compares with the input", "name --input")
     if restored is not None:
         subject = saved_results(restored, pairs)
     else:

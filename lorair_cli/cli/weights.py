@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 from lorair_cli.cli import options
 from lorair_cli.cli.console import data, error_as_json, print_error, print_json, talk
 from lorair_cli.errors import UsageError, WeightsError
+from lorair_cli.imaging.files import printable
 from lorair_cli.settings import DEFAULT_SETTING, get_setting
 
 if TYPE_CHECKING:
@@ -142,12 +143,13 @@ def info(
         if as_json:
             print_json(found)
             continue
-        data.print(f"{found['file']}: {found['format']}, {_megabytes(found['bytes'])}, {found['parameters']:,} numbers")
+        size = f"{_megabytes(found['bytes'])}, {found['parameters']:,} numbers"
+        data.print(f"{printable(found['file'])}: {found['format']}, {size}")
         data.print(f"  sha256 {found['sha256']}")
         for line in _lines(found["description"]):
-            data.print(f"  {line}")
+            data.print(printable(f"  {line}"))
         for tensor, shape in found["tensors"].items():
-            data.print(f"  {tensor} {'x'.join(map(str, shape)) or 'scalar'}")
+            data.print(printable(f"  {tensor} {'x'.join(map(str, shape)) or 'scalar'}"))
 
 
 @app.command("convert")
@@ -221,6 +223,19 @@ def combine(
             show_default=False,
         ),
     ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            help="Licence of the result, for its metadata; what all its parts ask for if not given.", show_default=False
+        ),
+    ] = None,
+    data_note: Annotated[
+        str | None,
+        typer.Option(
+            help="What the result is to say about the photos and their licences; what its parts say if not given.",
+            show_default=False,
+        ),
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Write 16-bit floats.")] = False,
     overwrite: options.OverwriteOption = False,
 ) -> None:
@@ -258,7 +273,10 @@ def combine(
     if setting is not None:
         taken = tuple(dict.fromkeys(name for names, _ in wanted for name in names))
         result = experts_alone(result, before, taken, setting)
-    save_checkpoint(output, result, torch.float16 if half else None)
+    info = result.info if licence is None else replace(result.info, licence=licence)
+    if data_note is not None:
+        info = replace(info, provenance=info.provenance | {"data": data_note})
+    save_checkpoint(output, replace(result, info=info), torch.float16 if half else None)
     data.print(str(output))
 
 
@@ -329,6 +347,8 @@ def _verified(name: str, entry: Entry) -> list[Path]:
 
     here = files_here(entry)
     remedy = "install lorair again" if entry.source.kind == "bundled" else f"lorair weights download {name}"
+    if not here and entry.source.kind == "bundled" and all(file.published for file in entry.files):
+        raise WeightsError(f"{name}: {' or '.join(file.name for file in entry.files)} is missing", remedy)
     for file, expected in here:
         try:
             reason = damage(file, expected)

@@ -44,7 +44,7 @@ def align(image: Values, truth: Values) -> tuple[Values, npt.NDArray[np.bool_]]:
 def aligned_psnr(aligned: Values, truth: Values, inside: npt.NDArray[np.bool_]) -> float:
     """PSNR in dB over the pixels ``inside``; pictures in [0, 1]."""
     error = float(np.mean((aligned[inside] - truth[inside]) ** 2, dtype=np.float64))
-    return IDENTICAL if error == 0 else float(-10 * np.log10(error))
+    return IDENTICAL if error == 0 else min(float(-10 * np.log10(error)), IDENTICAL)
 
 
 def aligned_ssim(aligned: Values, truth: Values, inside: npt.NDArray[np.bool_]) -> float:

@@ -63,6 +63,8 @@ def folder_pairs(inputs: Path | None, target: Path | None, pairing: str, restore
         raise UsageError(
             f"{lost}: {first_names(paired.without_truth)}", "complete the folders, or choose another --pair"
         )
+    if not paired.pairs:
+        raise UsageError(f"no picture in {source} has a ground truth other than itself", "name another --target")
     return FolderPairs(paired.pairs)
 
 
@@ -78,7 +80,7 @@ def saved_results(restored: Path, pairs: FolderPairs) -> Subject:
     def read(pair: Pair) -> Restored:
         return Restored(read_bytes(found[pair.name]) / np.float32(255))
 
-    return Subject(read, f"none (pictures in {restored.name or restored})", "measured as they are")
+    return Subject(read, f"none (pictures in {restored.name or restored})", "measured as they are", saved=True)
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,8 @@ class Record:
     recognised: str = ""
     """Most probable degradation, by the router."""
     seconds: float = 0.0
+    networks: dict[str, str] = field(default_factory=dict)
+    """What measured each learned metric: another version gives other numbers."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,20 @@ class Subject:
     weights: str
     """Beginning of the SHA-256 of the weights, or the folder of pictures made elsewhere."""
     options: str
-    """Precision, pooling and what else decides the numbers."""
+    """Setting, precision, pooling and what else decides the numbers."""
     degradations: tuple[str, ...] = ()
     """What its router can tell; empty if there is none."""
     setting: str = ""
     """The project's setting it was trained for; empty if there is none."""
+    saved: bool = False
+    """Its results lie there already, whole, and nothing is restored."""
 
 
 def restorer_subject(restorer: Restorer, weights: str, passes: int | None = 1) -> Subject:
     """A ``Restorer`` with the hash of its ``weights``; ``passes`` as in ``Choices``, one being the paper's way."""
     pooling = f"{restorer.pooling_window}-pixel pooling" if restorer.pooling_window else "global pooling"
-    options = f"{restorer.precision} on {restorer.device.type}, {pooling}, tile {restorer.tile}, top-k {restorer.top_k}"
+    how = f"{restorer.precision} on {restorer.device.type}, {pooling}, tile {restorer.tile}, top-k {restorer.top_k}"
+    options = f"{restorer.info.setting}, {how}"  # settings share files: their hash does not tell them apart
     if passes != 1:
         options += ", passes auto" if passes is None else f", {passes} passes"
     choices = Choices(passes=passes)
@@ -189,7 +194,7 @@ class Meter:
     def restored(self, subject: Subject, pair: Pair) -> Restored:
         """The result for a prepared pair, in halves where the protocol says so."""
         split, cut = self.protocols[0].split, self.protocols[0].prepared
-        if not split or pair.lq.shape[1] <= split:
+        if not split or subject.saved or pair.lq.shape[1] <= split:
             result = subject.restore(pair)
             return replace(result, rgb=cut(result.rgb))  # pictures made by another tool come whole
         halves = [Pair(pair.name, np.ascontiguousarray(p), None) for p in np.split(pair.lq, [split], axis=1)]
@@ -251,8 +256,8 @@ def measure(
         advance: called with each picture's name when it is done.
 
     Returns:
-        A record per picture, and FID with its network if the meter is to measure it (FID needs all results at once, so
-        then nothing is taken from the store).
+        A record per picture, and FID with its network if the meter is to measure it and there is ground truth (FID
+        needs all results at once, so then nothing is taken from the store).
     """
     if meter.fid is None:
         return [_measured(benchmark, p, subject, meter, store, advance, None) for p in pairs], None
@@ -261,7 +266,8 @@ def measure(
         for path in folders:
             path.mkdir()
         records = [_measured(benchmark, p, subject, meter, store, advance, folders) for p in pairs]
-        return records, (meter.fid.call(*folders), meter.fid.label)
+        compared = any(folders[1].iterdir())
+        return records, (meter.fid.call(*folders), meter.fid.label) if compared else None
 
 
 def _measured(
@@ -275,13 +281,20 @@ def _measured(
 ) -> Record:
     pair = meter.prepared(pair)
     key = _key(benchmark, pair, subject, meter)
-    record = store.find(key)
-    if record is None or folders or not meter.expected(pair.gt is not None) <= record.after.keys():
+    record, wanted = store.find(key), meter.expected(pair.gt is not None)
+    networks = {name: metric.label for name, metric in meter.learned.items() if name in wanted}
+    measured = record is not None and wanted <= record.after.keys() and networks.items() <= record.networks.items()
+    if record is None or folders or not measured:
         result = meter.restored(subject, pair)
-        before = meter.scores(pair.lq / np.float32(255), pair)
-        after = meter.scores(result.rgb, pair)
-        record = Record(
-            key, benchmark, pair.name, subject.weights, before, after, result.recognised, round(result.seconds, 4)
+        # What was measured earlier, by other metrics, stays true.
+        known = record or Record(key, benchmark, pair.name, subject.weights, {}, {})
+        record = replace(
+            known,
+            before=known.before | meter.scores(pair.lq / np.float32(255), pair),
+            after=known.after | meter.scores(result.rgb, pair),
+            recognised=result.recognised,
+            seconds=round(result.seconds, 4),
+            networks=known.networks | networks,
         )
         store.add(record)
         if folders and pair.gt is not None:
@@ -290,7 +303,8 @@ def _measured(
             write_photo(Photo(pair.gt), folders[1] / name)
     if advance is not None:
         advance(pair.name)
-    return record
+    before, after = ({name: s[name] for name in s if name in wanted} for s in (record.before, record.after))
+    return replace(record, before=before, after=after)
 
 
 def _key(benchmark: str, pair: Pair, subject: Subject, meter: Meter) -> str:

@@ -16,7 +16,7 @@ Values: TypeAlias = npt.NDArray[np.floating[Any]]
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 IDENTICAL = 100.0
-"""PSNR in dB of two equal pictures, which is infinite: a number, so that means and JSON stay finite."""
+"""PSNR in dB of two equal pictures, which is infinite: a number, so that means and JSON stay finite. None is larger."""
 GAUSSIAN_REACH = 5
 """Pixels that the Gaussian window of SSIM (11 wide, sigma 1.5) reaches to each side."""
 LOE_GRID = 50
@@ -38,7 +38,7 @@ def psnr(image: Values, truth: Values, white: float) -> float:
     """Peak signal-to-noise ratio in dB over all values; ``white`` is the largest value a picture can have."""
     if np.array_equal(image, truth):
         return IDENTICAL
-    return float(peak_signal_noise_ratio(truth, image, data_range=white))
+    return min(float(peak_signal_noise_ratio(truth, image, data_range=white)), IDENTICAL)
 
 
 def ssim_uniform(image: Values, truth: Values, window: int, white: float) -> float:

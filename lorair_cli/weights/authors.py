@@ -11,6 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from math import isqrt
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from lorair_cli.model.network import RestorationNetwork
 from lorair_cli.model.router import Router
 from lorair_cli.settings import Setting
 from lorair_cli.weights.checkpoint import Checkpoint, CheckpointInfo, and_more
+from lorair_cli.weights.manifest import describe_file
 
 Rules = Sequence[tuple[str, str]]
 """Regular expressions on our name and what they become; all of them are applied, in order."""
@@ -121,7 +123,11 @@ def convert_authors(network_pth: Path, router_pth: Path, setting: Setting) -> Ch
         network=network_config,
         router=router_config,
         untouched_as="",
-        provenance={"source": "weights released by LoRA-IR's authors", "files": [network_pth.name, router_pth.name]},
+        licence="not stated",
+        provenance={
+            "source": "files in the format of LoRA-IR's authors",
+            "files": [asdict(describe_file(path)) for path in (network_pth, router_pth)],
+        },
     )
     return Checkpoint(info, network, router)
 

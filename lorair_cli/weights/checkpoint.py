@@ -292,5 +292,12 @@ def _check(info: CheckpointInfo) -> None:
         raise ValueError(f"{info.network.experts} experts for {n} degradations")
     if info.network.prior_channels != info.router.prior_channels:
         raise ValueError(f"a prior of {info.router.prior_channels} for a network of {info.network.prior_channels}")
+    told = info.provenance
+    stages = told.get("stages", [])
+    if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
+        raise ValueError("provenance.stages is no list of tables")
+    for name in ("command", "data"):
+        if not isinstance(told.get(name, ""), str):
+            raise ValueError(f"provenance.{name} is no text")
     if not 1 <= info.top_k <= n:
         raise ValueError(f"top_k {info.top_k} of {n} experts")

@@ -78,7 +78,7 @@ def combine(
     given |= {} if rank == had else {"rank": rank}
     part = "" if share == 1 else f", {share:g} of them"
     provenance = _provenance(base, donor, given, f"experts {', '.join(experts)}{part}")
-    return Checkpoint(replace(base.info, provenance=provenance), network, base.router)
+    return Checkpoint(replace(base.info, licence=_licence(base, donor), provenance=provenance), network, base.router)
 
 
 def experts_alone(checkpoint: Checkpoint, base: Checkpoint, experts: tuple[str, ...], setting: Setting) -> Checkpoint:
@@ -114,6 +114,9 @@ def with_router(base: Checkpoint, donor: Checkpoint, any_router: bool = False) -
     Raises:
         WeightsError: the router tells other degradations, or in another order, or its prior is not the same.
     """
+    donor.refuse_experts_alone()
+    if not donor.router:
+        raise WeightsError(f"{_name(donor)} has no router")
     if donor.info.degradations != base.info.degradations:
         known = ", ".join(donor.info.degradations)
         raise WeightsError(f"the router of {_name(donor)} knows {known}: not the degradations of the other's experts")
@@ -122,7 +125,13 @@ def with_router(base: Checkpoint, donor: Checkpoint, any_router: bool = False) -
     if not any_router:
         _same(_prior_maker(base), _prior_maker(donor), donor)
     provenance = _provenance(base, donor, {"router": True}, "router")
-    info = replace(base.info, router=donor.info.router, untouched_as=donor.info.untouched_as, provenance=provenance)
+    info = replace(
+        base.info,
+        router=donor.info.router,
+        untouched_as=donor.info.untouched_as,
+        licence=_licence(base, donor),
+        provenance=provenance,
+    )
     return Checkpoint(info, base.network, donor.router)
 
 
@@ -151,7 +160,15 @@ def _provenance(base: Checkpoint, donor: Checkpoint, given: Mapping[str, Any], w
     before = list(ours.get("stages", []))
     since = [{**stage, **given} for stage in theirs.get("stages", []) if stage not in before]
     command = f"{ours.get('command', 'not stated')}; {what}: {theirs.get('command', 'not stated')}"
-    return {**ours, "command": command, "stages": before + since}
+    data = [str(told.get("data", "not stated")) for told in (ours, theirs)]
+    joined = data[0] if data[1] in data[0] else "; ".join(data)
+    return {**ours, "command": command, "data": joined, "stages": before + since}
+
+
+def _licence(base: Checkpoint, donor: Checkpoint) -> str:
+    """Of what is made of both: what either asks for."""
+    ours, theirs = base.info.licence, donor.info.licence
+    return ours if theirs in ours.split(" AND ") else f"{ours} AND {theirs}"
 
 
 def _name(checkpoint: Checkpoint) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -37,6 +38,11 @@ class Found:
     """Commit of the repository that the file belongs to."""
     sha256: str
     bytes: int
+
+    def __post_init__(self) -> None:
+        """Refuse what describes no file, in a note as in an answer of the hub: ``ValueError``."""
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256) or self.bytes <= 0:
+            raise ValueError("neither SHA-256 nor size of a file")
 
 
 def fetch(repository: str, revision: str, file: WeightFile, *, newest: bool = False) -> Path:
@@ -132,7 +138,7 @@ def _ask(repository: str, revision: str, file: WeightFile) -> Found:
         )
     if about.commit_hash is None or about.etag is None or about.size is None:
         raise _no_hub(what)
-    if len(about.etag) != 64:
+    if not re.fullmatch("[0-9a-f]{64}", about.etag) or about.size <= 0:
         raise WeightsError(
             f"{what}: the hub gives no SHA-256 for it",
             "upload it again as a large file (LFS or Xet), as push_to_hub does",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -164,8 +164,8 @@ def _converted(entry: Entry) -> Path:
     checkpoint = convert_authors(sources[0], sources[1], get_setting(entry.setting))
     described = [describe_file(source) for source in sources]
     provenance = checkpoint.info.provenance | {
+        "source": "weights released by LoRA-IR's authors",
         "repository": entry.source.repository,
-        "files": [asdict(file) for file in described],
         "trained_on": entry.trained_on,
     }
     info = replace(checkpoint.info, licence=entry.licence, provenance=provenance)

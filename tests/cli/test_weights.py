@@ -75,6 +75,13 @@ def test_verify_tells_good_from_damaged_and_missing(bundle, call):
     assert json.loads(stdout)["status"] == "failed" and str(bundle) in json.loads(stdout)["error"]
 
 
+def test_verify_misses_what_came_with_the_package(bundle, call):
+    bundle.unlink()
+    for names in ((), ("compact-3task",)):
+        code, _, stderr = call("verify", *names)
+        assert code == 1 and f"compact-3task: {bundle.name} is missing" in stderr and "install lorair again" in stderr
+
+
 def test_path_prints_where_files_lie(bundle, call):
     assert call("path", "compact-3task") == (0, f"{bundle}\n", "")
     code, stdout, error = call("path", "paper-4task")

@@ -143,9 +143,14 @@ class StubIqa(SimpleNamespace):
         return lambda *p: (p[0] - p[1]).abs().mean() if len(p) == 2 else p[0].mean()
 
 
-def test_learned_metrics_through_pyiqa(monkeypatch, pairs, capsys):
-    stub = StubIqa()
-    monkeypatch.setitem(sys.modules, "pyiqa", stub)
+@pytest.fixture
+def stub(monkeypatch):
+    made = StubIqa()
+    monkeypatch.setitem(sys.modules, "pyiqa", made)
+    return made
+
+
+def test_learned_metrics_through_pyiqa(stub, pairs, capsys):
     how = meter("lpips-alex", "lpips-vgg", "lpips-vgg-shifted", "niqe", "fid")
     records, (value, label) = measure("set", pairs, Halfway().subject, how, Store(None))
     before, after = records[0].before, records[0].after
@@ -188,6 +193,41 @@ def test_strangers_in_the_results_file_are_passed_over(tmp_path, pairs):
     file.write_text(json.dumps({"key": "1", "unknown": 2}) + "\n[]\nnothing\n")
     records, _ = measure("set", pairs[:1], Halfway().subject, meter(), Store(file))
     assert Store(file).find(records[0].key) == records[0]
+
+
+def test_settings_that_share_a_file_are_told_apart(checkpoint_of):
+    options = {
+        restorer_subject(Restorer(checkpoint_of(setting), device="cpu"), "w").options for setting in ("3task", "4task")
+    }
+    assert len(options) == 2 and any("3task" in text for text in options)
+
+
+def test_metrics_of_several_runs_are_kept_side_by_side(pairs, tmp_path):
+    file, tool = tmp_path / "r.jsonl", Halfway()
+    for metrics in (("psnr",), ("ssim",), ("psnr",), ("psnr", "ssim")):
+        records, _ = measure("set", pairs, tool.subject, meter(*metrics), Store(file))
+        assert records[0].after.keys() == records[0].before.keys() == {f"{metric}@rgb" for metric in metrics}
+    assert tool.calls == 2 * len(pairs), "once for each metric"
+
+
+def test_a_learned_metric_of_another_version_is_measured_again(pairs, tmp_path, stub):
+    file, tool = tmp_path / "r.jsonl", Halfway()
+    for version, calls in (("1.2.3", 1), ("1.2.3", 1), ("1.2.4", 2)):
+        stub.__version__ = version
+        measure("set", pairs[:1], tool.subject, meter("niqe"), Store(file))
+        assert tool.calls == calls
+
+
+def test_fid_needs_ground_truth(pairs, stub):
+    without = [replace(pair, gt=None) for pair in pairs]
+    assert measure("set", without, Halfway().subject, meter("niqe", "fid"), Store(None))[1] is None
+
+
+def test_saved_results_are_never_split(tmp_path):
+    wide = np.zeros((32, 1100, 3), np.uint8)
+    saved = Subject(lambda pair: Restored(wide / 255), "", "", saved=True)
+    records, _ = measure("set", [Pair("x", wide, wide)], saved, meter("psnr", protocol="diffuir-udc"), Store(None))
+    assert records[0].after["psnr@diffuir-udc"] == 100
 
 
 def test_shares_of_several_processes_make_the_whole(pairs, tmp_path):

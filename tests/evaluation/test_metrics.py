@@ -32,3 +32,10 @@ def test_loe_ignores_changes_that_keep_the_order(gamma, side):
     photo = skimage.data.coffee()[:side, :220]
     assert loe(photo, (photo / 255) ** gamma) == 0
     assert loe(photo, photo[::-1]) > 100
+
+
+def test_nothing_scores_above_equal_pictures():
+    truth = np.full((512, 512, 3), 100, np.uint8)
+    nearly = truth.copy()
+    nearly[0, 0, 0] += 1
+    assert psnr(nearly, truth, 255) == psnr(truth, truth, 255) == IDENTICAL

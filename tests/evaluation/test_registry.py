@@ -104,3 +104,11 @@ def test_settings_and_tables_select_their_benchmarks():
     for arguments in (([], None, None), (["lol"], None, 4), ([], None, 11)):
         with pytest.raises(UsageError):
             select(*arguments)
+
+
+def test_no_place_hides_behind_a_folder_that_holds_it():
+    for benchmark in REGISTRY.benchmark:
+        for places in (benchmark.layout.input, benchmark.layout.target):
+            for index, place in enumerate(places):
+                hiding = [before for before in places[:index] if place.startswith(f"{before}/")]
+                assert not hiding or "**" in benchmark.layout.files, (benchmark.name, place)

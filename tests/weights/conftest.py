@@ -111,7 +111,7 @@ def tiny_checkpoint():
         network=NetworkConfig(4, (1,), 1, (1,), stem=2, prior_channels=4, modulator_channels=4, experts=3, rank=2),
         router=RouterConfig(encoder, classes=3),
         top_k=2,
-        provenance={"data": "none", "steps": 0, "stages": ["router"]},
+        provenance={"data": "none", "steps": 0, "stages": [{"stage": "router"}]},
     )
     network, router = (
         {

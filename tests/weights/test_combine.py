@@ -51,6 +51,22 @@ def test_the_named_experts_are_the_donors_and_nothing_else_changes(base, donor):
     assert all(torch.equal(v, base.router[k]) for k, v in result.router.items())
 
 
+def test_licence_and_data_of_both_are_told(base, donor, further):
+    for other in (donor, further):
+        info = replace(other.info, licence="CC-BY-NC-4.0", provenance=other.info.provenance | {"data": "yours"})
+        other = replace(other, info=info)
+        result = combine(base, other, ("rain",)) if other.network else with_router(base, other)
+        assert result.info.licence == "Apache-2.0 AND CC-BY-NC-4.0" and result.info.provenance["data"] == "mine; yours"
+        again = combine(result, other, ("haze",)) if other.network else with_router(result, other)
+        assert again.info.licence == result.info.licence
+        assert again.info.provenance["data"] == result.info.provenance["data"], "said once"
+
+
+def test_a_donor_without_a_router_gives_none(base, further):
+    with pytest.raises(WeightsError, match="has no router"):
+        with_router(base, replace(further, router={}), any_router=True)
+
+
 def test_a_share_gives_the_mean_of_both(base, donor):
     result = combine(base, donor, ("haze", "noise"), 0.25)
     for key, tensor in result.network.items():
