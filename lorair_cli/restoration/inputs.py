@@ -45,7 +45,7 @@ def find_photos(words: Sequence[str | Path], *, recursive: bool = False, leave_o
     found: list[Found] = []
     for word in words:
         if not str(word):  # of a variable that is not set: Path("") would be all of this folder
-            raise UsageError("an empty name is no photo", "a variable may not be set")
+            raise UsageError("an empty name is no photo", "perhaps a variable is not set")
         if word == STDIN:
             found.append(Found(None))
             continue

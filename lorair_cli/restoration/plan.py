@@ -111,17 +111,18 @@ def plan_jobs(
 
 
 def _once_each(photos: Sequence[Found]) -> list[Found]:
-    """Each file once, as it was named first."""
+    """Each file once, as it was named first; a link is a photo of its own."""
     first: dict[str, Found] = {}
     for photo in photos:
-        first.setdefault("" if photo.path is None else os.path.normcase(os.path.abspath(photo.path)), photo)  # noqa: PTH100 - links are photos of their own
+        name = "" if photo.path is None else os.path.abspath(photo.path)  # noqa: PTH100 - resolve() follows links
+        first.setdefault(os.path.normcase(name), photo)
     return list(first.values())
 
 
 def _with_targets(photos: Sequence[Found], output: str | None, format_: str | None) -> list[tuple[Found, Path | None]]:
     first, *others = photos
     if output == "":
-        raise UsageError("an empty name is no output", "a variable may not be set")
+        raise UsageError("an empty name is no output", "perhaps a variable is not set")
     if output == STDOUT or (output is None and first.path is None):
         if others:
             raise UsageError(f"{len(photos)} photos cannot all go to standard output", "name a folder with -o")
