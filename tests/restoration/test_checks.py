@@ -84,6 +84,13 @@ def test_the_second_choice_is_tried_where_the_first_repaired_nothing_or_is_no_li
     assert second_choice(sees(**before), sees(**after), "jpeg") == second
 
 
+def test_haze_is_no_second_choice_where_nothing_seems_wrong():
+    assert second_choice(sees(jpeg=0.3, haze=0.29), sees(jpeg=0.3), "jpeg") is None
+    assert second_choice(sees(jpeg=0.3, haze=0.29, shadow=0.2), sees(jpeg=0.3), "jpeg") == "shadow"
+    assert second_choice(sees(blur=0.3, haze=0.29), sees(blur=0.3), "jpeg") == "haze"
+    assert second_choice(sees(haze=0.3, shadow=0.29), sees(haze=0.3), "haze") == "shadow"
+
+
 def test_what_stands_for_nothing_is_what_the_router_was_taught():
     likely = sees(shadow=0.5, haze=0.4)
     assert second_choice(likely, likely, "jpeg") == "haze" and second_choice(likely, likely, "haze") is None
