@@ -21,7 +21,7 @@ from lorair_cli.settings import Setting
 from lorair_cli.training.folder import RunFolder
 from lorair_cli.training.recipe import STAGES, Recipe, Stage
 from lorair_cli.training.reporting import Reporter
-from lorair_cli.weights.checkpoint import Checkpoint, load_checkpoint
+from lorair_cli.weights.checkpoint import Checkpoint, CheckpointInfo, load_checkpoint, read_info
 from lorair_cli.weights.clip import clip_weights
 
 
@@ -113,13 +113,21 @@ class Origins:
     def untouched_as(self, stage: Stage) -> str:
         """What the router that ``stage`` trains or works with was taught to lean to where nothing is wrong, if any."""
         if stage != "router":
-            return next((c.info.untouched_as for c in self.earlier(stage) if c.router), "")
+            return next((info.untouched_as for info in self._told(stage)), "")
         taught = self.recipe.learns_strength and self.recipe.router.sampling.untouched > 0
         return self.recipe.untouched_as if taught and self.recipe.untouched_as in self.setting.degradations else ""
 
     def history(self, stage: Stage) -> list[dict[str, Any]]:
         """What the stages before ``stage`` told about themselves."""
-        return next((list(c.info.provenance.get("stages", [])) for c in self.earlier(stage)), [])
+        return next((list(info.provenance.get("stages", [])) for info in self._told(stage)), [])
+
+    def _told(self, stage: Stage) -> Iterator[CheckpointInfo]:
+        """What those of :meth:`earlier` say about themselves, read without their weights."""
+        for before in reversed(STAGES[: STAGES.index(stage)]):
+            if self.folder.result(before).is_file():
+                yield read_info(self.folder.result(before))
+        if self.start is not None:
+            yield self.start.info
 
     def _begin_stage_2(self, network: RestorationNetwork, reporter: Reporter) -> None:
         """Stage 1's weights, new experts (or the start's, where they are of the same degradations)."""

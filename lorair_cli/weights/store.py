@@ -162,7 +162,6 @@ def _converted(entry: Entry) -> Path:
     from lorair_cli.weights.checkpoint import save_checkpoint
 
     checkpoint = convert_authors(sources[0], sources[1], get_setting(entry.setting))
-    described = [describe_file(source) for source in sources]
     provenance = checkpoint.info.provenance | {
         "source": "weights released by LoRA-IR's authors",
         "repository": entry.source.repository,
@@ -174,7 +173,8 @@ def _converted(entry: Entry) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Two processes write the same bytes, each under its own name first: whoever is last changes nothing.
         save_checkpoint(path, replace(checkpoint, info=info))
-        write_note(path.with_suffix(".json"), Conversion(tuple(f.sha256 for f in described), describe_file(path)))
+        hashes = tuple(file["sha256"] for file in provenance["files"])
+        write_note(path.with_suffix(".json"), Conversion(hashes, describe_file(path)))
     except (OSError, WeightsError) as error:
         message = error.message if isinstance(error, WeightsError) else f"{path}: cannot be written: {error.strerror}"
         raise WeightsError(message, "set HF_HOME to a folder with room that you may write to") from None
