@@ -143,9 +143,9 @@ def bench(
         for journal in team.journals(results)[1:]:
             store.take(journal)
     outcome = measure(store, (0, 1), gallery)
-    if gallery is not None and html is not None:
-        gallery.write(html, measured.identity(subject))
     _print_outcome(selection, outcome, subject, form)
+    if gallery is not None and html is not None:  # last: a folder that cannot be written must not take the table along
+        gallery.write(html, measured.identity(subject))
     _report_troubles(selection, outcome, root or Path(), bool(dataset))
 
 

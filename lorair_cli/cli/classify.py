@@ -52,6 +52,7 @@ def classify(
     from lorair_cli.restoration.restorer import Restorer
 
     restorer = Restorer.from_pretrained(setting, scale=scale, weights=weights, device=device, precision=precision)
+    talk.print(f"{restorer.info.setting} weights ({restorer.info.scale}) on {restorer.device}, {restorer.precision}")
     names = restorer.info.degradations
     table = csv.writer(sys.stdout, lineterminator="\n")
     if as_csv:

@@ -162,7 +162,7 @@ def degrade(
 ) -> None:
     """Write paired training sets made from clean photos, laid out as the setting's own sets.
 
-    What is there already is not made again.
+    What is there already is not made again. Photos that come later get numbers after the others.
 
     Examples:
 
@@ -173,6 +173,9 @@ def degrade(
     from lorair_cli.data.clean import CleanPhotos
     from lorair_cli.data.degrading import Degrading, write_pairs
 
+    for folder in clean:
+        if folder.resolve() in (output.resolve(), *output.resolve().parents):
+            raise UsageError(f"{output} lies in {folder}", "pairs among the clean photos would be taken for such")
     chosen, photos = get_setting(setting), CleanPhotos.find(clean)
     with Progress(console=talk, disable=not talk.is_terminal) as bars:
         bar = bars.add_task("degrading", total=len(photos) * copies * len(chosen.degradations))

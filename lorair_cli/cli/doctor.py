@@ -156,14 +156,19 @@ def _timed_restoration(setting: str, scale: str, weights: Path | None, device: s
     from lorair_cli.errors import WeightsError
     from lorair_cli.imaging.photo import Photo
     from lorair_cli.restoration.restorer import Restorer
+    from lorair_cli.weights.hub import is_good
     from lorair_cli.weights.manifest import read_manifest
     from lorair_cli.weights.store import files_here
 
     entry = next((e for e in read_manifest().values() if (e.setting, e.scale) == (setting, scale)), None)
-    if weights is None and entry is not None and not files_here(entry):
-        raise WeightsError(
-            f"the {scale} weights of setting {setting} are not on this machine", "see `lorair weights download`"
-        )
+    if weights is None and entry is not None:
+        # Otherwise what is missing or damaged would be fetched, and this command changes nothing.
+        files = files_here(entry)
+        bad = next((path for path, expected in files if not is_good(path, expected)), None)
+        if not files or bad is not None:
+            which = f"the {scale} weights of setting {setting}"
+            reason = f"{which} are not on this machine" if bad is None else f"{bad}: {which} are damaged"
+            raise WeightsError(reason, "see `lorair weights download`")
     restorer = Restorer.from_pretrained(setting, scale=scale, weights=weights, device=device, precision=precision)
     slope = np.linspace(0, 255, WIDTH, dtype=np.uint8)
     photo = Photo(np.broadcast_to(slope[None, :, None], (HEIGHT, WIDTH, 3)).copy())

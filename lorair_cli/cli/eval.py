@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lorair_cli.cli import measured, options
-from lorair_cli.cli.console import data, print_json
+from lorair_cli.cli.console import data, error_as_json, print_error, print_json, talk
 from lorair_cli.cli.measured import Form
-from lorair_cli.errors import UsageError
+from lorair_cli.errors import ImageError, UsageError
 from lorair_cli.settings import DEFAULT_SETTING
 
 if TYPE_CHECKING:
@@ -93,15 +93,25 @@ def evaluate(
             pooling_window=pooling_window,
         )
         subject = restorer_subject(restorer, identity, most)
+    failures: dict[str, ImageError] = {}
+
+    def failed(name: str, error: ImageError) -> None:
+        failures[name] = error
+        print_error(error)
+
     with measured.picture_progress() as started:
         advance = started("measuring", len(pairs))
-        records, fid = measure("folder", pairs.read(), subject, meter, Store(None), advance)
+        records, fid = measure("folder", pairs.read(failed), subject, meter, Store(None), advance, failed)
     networks = {name: metric.label for name, metric in meter.learned.items()}
-    _print(records, fid, networks, subject, names, form, with_input=inputs is not None)
+    _print(records, failures, fid, networks, subject, names, form, with_input=inputs is not None)
+    if failures:
+        talk.print(f"{len(failures)} of {len(pairs)} pictures could not be measured.", style="bold red")
+        raise typer.Exit(1)
 
 
 def _print(
     records: list[Record],
+    failures: dict[str, ImageError],
     fid: tuple[float, str] | None,
     networks: dict[str, str],
     subject: Subject,
@@ -131,6 +141,7 @@ def _print(
                     }
                     for r in records
                 ],
+                "failed": [{"image": name, **error_as_json(error)} for name, error in failures.items()],
             }
         )
         return
@@ -141,7 +152,9 @@ def _print(
         return [name, *(decimals(score, scores[what][score]) for score in after for what, _ in shown)]
 
     lines = [line(r.image, {"input": r.before, "result": r.after}) for r in records]
-    lines.append(line("mean", {"input": before, "result": after}))
+    # A mean over a part must not look like one over all.
+    mean = f"mean of {len(records)} of {len(records) + len(failures)}" if failures else "mean"
+    lines.append(line(mean, {"input": before, "result": after}))
     if form == "csv" and fid is not None:  # of all pictures together: it stands beside their mean
         header.append("fid result")
         lines = [[*cells, decimals("fid", fid[0]) if cells is lines[-1] else ""] for cells in lines]

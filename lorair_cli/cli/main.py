@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ import typer
 import lorair_cli
 from lorair_cli.cli import bench, classify, data, doctor, eval, restore, train, weights
 from lorair_cli.cli.console import data as out
-from lorair_cli.cli.console import print_error, talk, write_any_name
+from lorair_cli.cli.console import error_as_json, print_error, print_json, talk, write_any_name
 from lorair_cli.cli.process import prepare_process
 from lorair_cli.errors import LorairError
 
@@ -53,7 +54,7 @@ def run() -> None:
     try:
         app()
     except LorairError as error:
-        print_error(error)
+        _tell(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         talk.print("Interrupted.")
@@ -63,5 +64,13 @@ def run() -> None:
         sys.exit(1)
     except OSError as error:  # what no command took for its own: a full disk behind stdout, a folder that was closed
         where = "" if error.filename is None else f"{error.filename}: "
-        print_error(LorairError(f"{where}{error.strerror or error}"))
+        _tell(LorairError(f"{where}{error.strerror or error}"))
         sys.exit(1)
+
+
+def _tell(error: LorairError) -> None:
+    """What ended a command: a line for people, and for programs that read JSON an object in place of the answer."""
+    print_error(error)
+    if "--json" in sys.argv[1:]:
+        with suppress(OSError):  # what ended it may be stdout itself
+            print_json(error_as_json(error))

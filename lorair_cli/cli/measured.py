@@ -81,6 +81,7 @@ def load_restorer(
         top_k=top_k,
         pooling_window=pooling_window,
     )
+    restorer.require_network()
     return restorer, identity(checkpoint.files)
 
 
@@ -103,12 +104,25 @@ class Team:
 
 
 def find_team(device: str) -> Team:
-    """Who works on this command. Accelerate is asked only if it has started this process."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """Who works on this command, on the device called ``device``.
+
+    Accelerate is asked only if it has started this process. Raises ``UsageError`` where the processes cannot share the
+    work: each would do all of it.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started == 1:
         return Team(0, 1, lambda: None)
     from accelerate import PartialState
 
-    state = PartialState(cpu=device == "cpu")  # also makes each process's GPU its current one
+    from lorair_cli.restoration.device import choose_device
+
+    # Without being told, Accelerate looks for other processes on a GPU only. It also makes each its GPU.
+    state = PartialState(cpu=choose_device(device).type == "cpu")
+    if state.num_processes != started:
+        raise UsageError(
+            f"{started} processes were started, but Accelerate makes a team of {state.num_processes}",
+            "start one, or choose --device cpu or cuda",
+        )
     return Team(state.process_index, state.num_processes, state.wait_for_everyone)
 
 

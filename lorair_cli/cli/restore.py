@@ -165,10 +165,11 @@ def restore(
 
         lorair restore holiday/ -o restored/ --only-if 0.6 --json
     """
+    from lorair_cli.data.pairing import first_names
     from lorair_cli.imaging.encode import SUBSAMPLING, WriteOptions
     from lorair_cli.restoration.choices import Choices, parse_experts, parse_passes
     from lorair_cli.restoration.inputs import find_photos
-    from lorair_cli.restoration.plan import Existing, plan_jobs
+    from lorair_cli.restoration.plan import Existing, passed_by, plan_jobs
 
     if overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other")
@@ -179,10 +180,13 @@ def restore(
     found = find_photos(options.all_photos(photos, from_file), recursive=recursive, leave_out=folder)
     existing: Existing = "replace" if overwrite else "skip" if skip_existing else "refuse"
     jobs = plan_jobs(found, output, existing=existing, format_=format_, compare=compare, page=report)
+    if passed := passed_by(found, output):
+        names = printable(first_names([path.name for path in passed]))
+        talk.print(f"passed by, results of an earlier run by their names: {names}")
     piped = jobs[0].target is None
     _refuse_terminals(jobs[0], as_json=as_json)
     if dry_run:
-        _print_plan(jobs, as_json)
+        _print_plan(jobs, report, as_json)
         return
 
     if weights is None:
@@ -199,6 +203,7 @@ def restore(
     from lorair_cli.cli.outcomes import Teller, batch_progress
     from lorair_cli.training.signals import stop_requested
 
+    restorer.require_network()
     if choices.experts is not None:
         restorer.check_experts(choices.experts)
     talk.print(_introduction(restorer, automatic_tile=tile is None))
@@ -228,16 +233,20 @@ def _refuse_terminals(job: Job, *, as_json: bool) -> None:
         raise UsageError("a photo on a terminal helps nobody", "use -o FILE, or send the output to a pipe")
 
 
-def _print_plan(jobs: list[Job], as_json: bool) -> None:
+def _print_plan(jobs: list[Job], page: Path | None, as_json: bool) -> None:
     for job in jobs:
-        target = None if job.target is None else str(job.target)
         if as_json:
+            paths = {"output": job.target} | ({} if job.compare is None else {"compare": job.compare})
+            named = {name: None if path is None else str(path) for name, path in paths.items()}
             status = {"status": "planned"} if job.skip is None else {"status": "skipped", "reason": job.skip}
-            print_json({"input": job.name, "output": target, **status})
+            print_json({"input": job.name, **named, **status})
         else:
             reason = "" if job.skip is None else f" (skipped, {job.skip})"
-            lines = talk if target is None else data
-            lines.print(printable(f"{job.name} -> {target or 'standard output'}{reason}"))
+            lines = talk if job.target is None else data
+            targets = ", ".join(map(str, job.outputs)) or "standard output"
+            lines.print(printable(f"{job.name} -> {targets}{reason}"))
+    if page is not None:
+        talk.print(printable(f"and a page about them: {page}"))
 
 
 def _introduction(restorer: Restorer, *, automatic_tile: bool) -> str:

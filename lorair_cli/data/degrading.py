@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,12 @@ from lorair_cli.data.synthesis import degrade
 from lorair_cli.errors import TrainingError
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.encode import write_photo
+from lorair_cli.imaging.files import atomic_write, is_there
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.settings import TEN_DEGRADATIONS, Setting
+
+MADE = "degraded.json"
+"""Beside the sets: what they were made of, and how."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +59,65 @@ def write_pairs(
         For each set, by name, the pairs that now lie there.
 
     Raises:
-        TrainingError: a photo cannot be read, or the disk is full.
+        TrainingError: a photo cannot be read, the disk is full, or the output holds pairs made with other options.
         ImageError: a picture cannot be written.
     """
+    numbers = _numbered(out, clean, options)
     written = {}
     for training_set in load_catalogue().of_setting(setting.name):
-        for index in range(len(clean)):
+        for index, place in enumerate(numbers):
             for copy in range(options.copies):
-                _write(clean, index, copy, training_set, out, options)
+                _write(clean, index, place, copy, training_set, out, options)
                 tick()
         written[training_set.name] = len(clean) * options.copies
     return written
 
 
-def _write(clean: CleanPhotos, index: int, copy: int, kind: TrainingSet, out: Path, options: Degrading) -> None:
-    number = index * options.copies + copy + 1
+def _numbered(out: Path, clean: CleanPhotos, options: Degrading) -> list[int]:
+    """The number, from 0, of each clean photo in the pairs below ``out``, by a list of names that is kept there.
+
+    A photo keeps its number when others are taken away or put between. ``TrainingError`` if the pairs that are there
+    were made otherwise, or the list cannot be read or written.
+    """
+    file, held = out / MADE, {"options": asdict(options), "photos": []}
+    if is_there(file):
+        try:
+            held = json.loads(file.read_text(encoding="utf-8"))
+            others = [name for name, value in asdict(options).items() if held["options"].get(name) != value]
+            photos = [str(name) for name in held["photos"]]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise TrainingError(f"{file}: cannot be read: {error}", "choose another folder") from error
+        if others:
+            raise TrainingError(f"{out}: holds pairs made with another {', '.join(others)}", "choose another folder")
+    else:
+        photos = []
+    names = _unlike(path.name for path in clean.paths)
+    listed = set(photos)
+    photos += [name for name in names if name not in listed]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as made:
+            made.write(json.dumps({"options": asdict(options), "photos": photos}, indent=1).encode() + b"\n")
+    except OSError as error:
+        raise TrainingError(f"{out}: cannot be written: {error.strerror}") from error
+    places = {name: place for place, name in enumerate(photos)}
+    return [places[name] for name in names]
+
+
+def _unlike(names: Iterable[str]) -> list[str]:
+    """The names, a second one of the same kind with its count."""
+    seen: Counter[str] = Counter()
+    unlike = []
+    for name in names:
+        seen[name] += 1
+        unlike.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return unlike
+
+
+def _write(
+    clean: CleanPhotos, index: int, place: int, copy: int, kind: TrainingSet, out: Path, options: Degrading
+) -> None:
+    number = place * options.copies + copy + 1
     name = kind.written.format(n=number)
     lq_file = out / kind.input[0] / f"{name}.png"
     gt_file = lq_file
@@ -77,7 +127,7 @@ def _write(clean: CleanPhotos, index: int, copy: int, kind: TrainingSet, out: Pa
         return
     gt = _middle(clean.read(index), options.side)
     if kind.target:  # of the others the photo itself is the input: noise comes while training
-        rng = np.random.default_rng((options.seed, index, TEN_DEGRADATIONS.index(kind.degradation), copy))
+        rng = np.random.default_rng((options.seed, place, TEN_DEGRADATIONS.index(kind.degradation), copy))
         _save(from_float(degrade(to_float(gt), kind.degradation, rng, options.strength), np.uint8), lq_file)
     _save(gt, gt_file)
 

@@ -62,6 +62,7 @@ class Gallery:
         template = Path(__file__).with_name("gallery.html").read_text(encoding="utf-8")
         body = "\n".join([f"<p>{_text(made_by)}</p>", *self._sections])
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as file:
                 file.write(template.replace(_PLACE, body).encode("utf-8", "replace"))
         except OSError as error:

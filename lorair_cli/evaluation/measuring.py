@@ -32,6 +32,9 @@ _ALIASES = {"lpips": "lpips-alex", "il-niqe": "ilniqe", "il_niqe": "ilniqe"}
 Scores = dict[str, float]
 """Values by ``metric@protocol`` for PSNR and SSIM, by the metric's name for the others."""
 
+Failed = Callable[[str, ImageError], object]
+"""Told of a picture that cannot be measured, by its name, and why."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -213,13 +216,16 @@ class Meter:
     def scores(self, rgb: Values, pair: Pair) -> Scores:
         """All scores of a result ``rgb`` in [0, 1] for a prepared pair.
 
-        Raises ``ImageError`` if it does not fit the pair's ground truth.
+        Raises ``ImageError``, which names the picture, if it does not fit the pair's ground truth.
         """
         found: Scores = {}
         if pair.gt is not None and {"psnr", "ssim"} & set(self.metrics):
             for protocol in self.protocols:
                 if protocol.measure is not None:
-                    psnr, ssim = protocol.score(rgb, pair.gt)
+                    try:
+                        psnr, ssim = protocol.score(rgb, pair.gt)
+                    except ImageError as error:
+                        raise ImageError(f"{pair.name}: {error.message}", error.hint) from error
                     found |= {f"psnr@{protocol.name}": psnr, f"ssim@{protocol.name}": ssim}
         if "loe" in self.metrics:
             if rgb.shape != pair.lq.shape:
@@ -244,6 +250,7 @@ def measure(
     meter: Meter,
     store: Store,
     advance: Callable[[str], None] | None = None,
+    failed: Failed | None = None,
 ) -> tuple[list[Record], tuple[float, str] | None]:
     """Restore and measure pictures; those in the store with all that is asked for are not restored again.
 
@@ -254,20 +261,35 @@ def measure(
         meter: what measures.
         store: what is known already; every new record goes there at once.
         advance: called with each picture's name when it is done.
+        failed: called with each picture that cannot be measured, which is left out then; None lets the error through.
 
     Returns:
         A record per picture, and FID with its network if the meter is to measure it and there is ground truth (FID
         needs all results at once, so then nothing is taken from the store).
     """
+
+    def records(folders: tuple[Path, Path] | None) -> list[Record]:
+        found = []
+        for pair in pairs:
+            try:
+                found.append(_measured(benchmark, pair, subject, meter, store, folders))
+            except ImageError as error:
+                if failed is None:
+                    raise
+                failed(pair.name, error)
+            if advance is not None:
+                advance(pair.name)
+        return found
+
     if meter.fid is None:
-        return [_measured(benchmark, p, subject, meter, store, advance, None) for p in pairs], None
+        return records(None), None
     with tempfile.TemporaryDirectory() as folder:
         folders = Path(folder) / "restored", Path(folder) / "truth"
         for path in folders:
             path.mkdir()
-        records = [_measured(benchmark, p, subject, meter, store, advance, folders) for p in pairs]
+        found = records(folders)
         compared = any(folders[1].iterdir())
-        return records, (meter.fid.call(*folders), meter.fid.label) if compared else None
+        return found, (meter.fid.call(*folders), meter.fid.label) if compared else None
 
 
 def _measured(
@@ -276,7 +298,6 @@ def _measured(
     subject: Subject,
     meter: Meter,
     store: Store,
-    advance: Callable[[str], None] | None,
     folders: tuple[Path, Path] | None,
 ) -> Record:
     pair = meter.prepared(pair)
@@ -285,12 +306,14 @@ def _measured(
     networks = {name: metric.label for name, metric in meter.learned.items() if name in wanted}
     measured = record is not None and wanted <= record.after.keys() and networks.items() <= record.networks.items()
     if record is None or folders or not measured:
+        # First the input's: what cannot be measured need not be restored.
+        before = meter.scores(pair.lq / np.float32(255), pair)
         result = meter.restored(subject, pair)
         # What was measured earlier, by other metrics, stays true.
         known = record or Record(key, benchmark, pair.name, subject.weights, {}, {})
         record = replace(
             known,
-            before=known.before | meter.scores(pair.lq / np.float32(255), pair),
+            before=known.before | before,
             after=known.after | meter.scores(result.rgb, pair),
             recognised=result.recognised,
             seconds=round(result.seconds, 4),
@@ -301,8 +324,6 @@ def _measured(
             name = pair.name.replace("/", "_") + ".png"
             write_photo(Photo(eight_bits(result.rgb)), folders[0] / name)
             write_photo(Photo(pair.gt), folders[1] / name)
-    if advance is not None:
-        advance(pair.name)
     before, after = ({name: s[name] for name in s if name in wanted} for s in (record.before, record.after))
     return replace(record, before=before, after=after)
 

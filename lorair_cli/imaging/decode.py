@@ -33,7 +33,7 @@ from lorair_cli.imaging.files import is_folder, printable
 from lorair_cli.imaging.limits import INSTALL_FORMATS, MAX_BYTES, MAX_PIXELS, NEWER_PILLOW, check_pixels
 from lorair_cli.imaging.metadata import read_metadata
 from lorair_cli.imaging.photo import Photo
-from lorair_cli.imaging.planes import read_planes
+from lorair_cli.imaging.planes import Planes, read_planes
 from lorair_cli.imaging.profiles import colour_profile
 
 READABLE = raw.SUFFIXES | {
@@ -76,7 +76,9 @@ _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 _READABLE = f"PNG, JPEG, WebP, TIFF, BMP and AVIF can be read; HEIC and camera raw with {INSTALL_FORMATS}"
 _EXTRA_PICTURES = ("only the main picture of this multi-picture JPEG is kept, not its previews or gain map",)
-_SUBFILE_TYPE = 254
+_SUBFILE_TYPE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL = 254, 262, 277
+_SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
+"""Samples that a colour takes, by how a TIFF names its kind (tag 262)."""
 
 
 def read_photo(path: Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -194,8 +196,22 @@ def _decode(data: bytes, format_: str, shown: str, max_pixels: int) -> Photo:
         grey=colour.ndim == 2,
         format=format_,
         metadata=metadata,
-        notes=planes.notes + (_EXTRA_PICTURES if "mp" in image.info else ()),
+        notes=planes.notes + (_EXTRA_PICTURES if "mp" in image.info else ()) + _beside_the_picture(planes, tags),
     )
+
+
+def _beside_the_picture(planes: Planes, tags: ifd.Tags | None) -> tuple[str, ...]:
+    """Notes on what a TIFF holds beside the pixels that were read."""
+    if tags is None:
+        return ()
+    notes = []
+    inks = _SAMPLES.get(tags.integer(_PHOTOMETRIC, 0), 0)
+    further = tags.integer(_SAMPLES_PER_PIXEL, 1) - inks - (planes.alpha is not None)
+    if inks and further > 0:
+        notes.append(f"{further} further channel{'s' if further > 1 else ''} beside the colours left out")
+    if ifd.LAYERS in tags.main:
+        notes.append("Photoshop's layers left out: the result is one picture")
+    return tuple(notes)
 
 
 def _refuse_pages(data: bytes, shown: str) -> None:

@@ -18,6 +18,7 @@ from lorair_cli.imaging.files import atomic_write, printable
 from lorair_cli.imaging.limits import NEWER_PILLOW
 from lorair_cli.imaging.native import pieces_for
 from lorair_cli.imaging.photo import Metadata, Photo
+from lorair_cli.imaging.profiles import in_colour
 from lorair_cli.imaging.tiff import encode_tiff
 
 SUFFIXES = {
@@ -36,9 +37,6 @@ SUFFIXES = {
     ".hif": "HEIC",
 }
 """Formats that can be written, by the suffix of the file."""
-
-MORE_THAN_8_BITS = frozenset(("PNG", "TIFF", "HEIC"))
-"""Formats that hold a photo of 16 bits, HEIC with 10 of them; the others keep 8."""
 
 SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 """Chroma subsampling by its usual name, as Pillow's number."""
@@ -114,10 +112,25 @@ def encode_photo(photo: Photo, format_: str, options: WriteOptions | None = None
         raise ImageError(f"{format_} cannot hold this photo: {error}", _USE_PNG) from error
 
 
+def bits_written(photo: Photo, format_: str) -> int:
+    """Bits per sample that a file of ``format_`` (a value of ``SUFFIXES``) keeps of a photo's."""
+    if photo.bits == 8 or format_ in ("PNG", "TIFF"):
+        return photo.bits
+    if format_ == "HEIC":
+        return heif.bits_written(photo.metadata.deep if photo.format == "HEIC" else None)
+    return 8
+
+
 def _channels(photo: Photo, *, grey: bool = True) -> Pixels:
     """The photo as one array (h, w, c): grey or RGB, and alpha last where there is one."""
     colour = to_grey(photo.rgb)[..., None] if photo.grey and grey else photo.rgb
     return colour if photo.alpha is None else np.concatenate([colour, photo.alpha[..., None]], axis=2)
+
+
+def _profile(photo: Photo, channels: Pixels) -> bytes | None:
+    """The photo's profile; one of greys fits no file of three channels, and becomes one of colours there."""
+    icc = photo.metadata.icc
+    return icc if icc is None or channels.shape[2] < 3 else in_colour(icc)
 
 
 def _image(channels: Pixels) -> Image.Image:
@@ -178,14 +191,16 @@ def _jpeg(photo: Photo, options: WriteOptions) -> bytes:
 
 def _webp(photo: Photo, options: WriteOptions) -> bytes:
     metadata = photo.metadata
+    channels = _channels(photo, grey=False)
+    follows = metadata.lossless and options.quality is None  # who names a quality wants the lossy kind
     buffer = io.BytesIO()
-    _image(_channels(photo, grey=False)).save(
+    _image(channels).save(
         buffer,
         "WEBP",
         quality=options.quality or DEFAULT_QUALITY,
-        lossless=metadata.lossless if options.lossless is None else options.lossless,
+        lossless=follows if options.lossless is None else options.lossless,
         exact=True,  # colours under full transparency stay what they are
-        icc_profile=metadata.icc or b"",
+        icc_profile=_profile(photo, channels) or b"",
         exif=_exif_with_resolution(metadata),
         xmp=metadata.xmp or b"",
     )
@@ -194,7 +209,8 @@ def _webp(photo: Photo, options: WriteOptions) -> bytes:
 
 def _tiff(photo: Photo, options: WriteOptions) -> bytes:
     # 16-bit grey with alpha is written as RGB with alpha: hardly any program reads the former, Pillow included.
-    return encode_tiff(_channels(photo, grey=photo.alpha is None or photo.bits == 8), _own(photo, "TIFF"))
+    channels = _channels(photo, grey=photo.alpha is None or photo.bits == 8)
+    return encode_tiff(channels, replace(_own(photo, "TIFF"), icc=_profile(photo, channels)))
 
 
 def _bmp(photo: Photo, options: WriteOptions) -> bytes:
@@ -211,13 +227,14 @@ def _avif(photo: Photo, options: WriteOptions) -> bytes:
     followed = metadata.deep.subsampling if metadata.deep and photo.format == "AVIF" else 0
     wanted = SUBSAMPLING[options.subsampling] if options.subsampling else followed
     names = {number: name for name, number in SUBSAMPLING.items()}
+    channels = _channels(photo, grey=photo.alpha is None)
     buffer = io.BytesIO()
-    _image(_channels(photo, grey=photo.alpha is None)).save(
+    _image(channels).save(
         buffer,
         "AVIF",
         quality=options.quality or DEFAULT_QUALITY,
         subsampling="4:0:0" if photo.grey and photo.alpha is None else names[wanted],
-        icc_profile=metadata.icc or b"",
+        icc_profile=_profile(photo, channels) or b"",
         exif=_without_orientation(_exif_with_resolution(metadata)),
         xmp=metadata.xmp or b"",
     )
@@ -225,9 +242,10 @@ def _avif(photo: Photo, options: WriteOptions) -> bytes:
 
 
 def _heic(photo: Photo, options: WriteOptions) -> bytes:
-    metadata = photo.metadata if photo.format == "HEIC" else replace(photo.metadata, deep=None)
     subsampling = SUBSAMPLING[options.subsampling] if options.subsampling else None
     channels = _channels(photo, grey=photo.alpha is None)
+    deep = photo.metadata.deep if photo.format == "HEIC" else None
+    metadata = replace(photo.metadata, deep=deep, icc=_profile(photo, channels))
     exif = _exif_with_resolution(metadata)
     return heif.encode_heif(channels, metadata, exif, options.quality or DEFAULT_QUALITY, subsampling)
 

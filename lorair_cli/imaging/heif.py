@@ -78,7 +78,7 @@ def encode_heif(channels: Pixels, metadata: Metadata, exif: bytes, quality: int,
     library = _library("HEIC")
     height, width, count = channels.shape
     style = metadata.deep or DeepStyle(BITS_WRITTEN, 2)
-    bits = 8 if channels.dtype == np.uint8 else max(style.bits, BITS_WRITTEN)
+    bits = 8 if channels.dtype == np.uint8 else bits_written(metadata.deep)
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[count] + ("" if bits == 8 else f";{bits}")
     chroma = _CHROMA[style.subsampling if subsampling is None else subsampling]
     buffer = io.BytesIO()
@@ -90,6 +90,11 @@ def encode_heif(channels: Pixels, metadata: Metadata, exif: bytes, quality: int,
     except RuntimeError as error:
         raise ValueError(str(error)) from error
     return buffer.getvalue()
+
+
+def bits_written(source: DeepStyle | None) -> int:
+    """Bits per sample that a photo of more than 8 is written with; those of a HEIC ``source``, if it is from one."""
+    return BITS_WRITTEN if source is None else max(source.bits, BITS_WRITTEN)
 
 
 def widened(pixels: Pixels, bits: int) -> Pixels:

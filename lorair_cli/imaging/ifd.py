@@ -15,7 +15,7 @@ from typing import TypeAlias
 ORIENTATION = 274
 EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 34665, 34853, 40965
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
-XMP, IPTC, PHOTOSHOP, ICC_PROFILE = 700, 33723, 34377, 34675
+XMP, IPTC, PHOTOSHOP, ICC_PROFILE, LAYERS = 700, 33723, 34377, 34675, 37724
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -25,8 +25,9 @@ _PIXEL_TAGS = (*range(254, 263), 266, *range(273, 275), *range(277, 282), 284, *
 _COLOUR_TAGS = (*range(317, 326), 330, 332, *range(338, 342), 347, *range(512, 522), *range(529, 533))
 _CARRIED_TAGS = (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, EXIF_POINTER, GPS_POINTER)
 _BESIDE_TAGS = (XMP, IPTC, PHOTOSHOP, ICC_PROFILE)
-_FILE_LAYOUT = frozenset((*_PIXEL_TAGS, *_COLOUR_TAGS, *_CARRIED_TAGS, *_BESIDE_TAGS))
-"""Tags of a TIFF file that say how its own pixels are stored, and those this project carries by itself."""
+_FILE_LAYOUT = frozenset((*_PIXEL_TAGS, *_COLOUR_TAGS, *_CARRIED_TAGS, *_BESIDE_TAGS, LAYERS))
+"""Tags of a TIFF file that say how its own pixels are stored, or hold more of them (Photoshop's layers), and those this
+project carries by itself."""
 
 _ACROSS_AND_DOWN = ((256, 257), (X_RESOLUTION, Y_RESOLUTION))
 _EXIF_ACROSS_AND_DOWN = ((40962, 40963),)

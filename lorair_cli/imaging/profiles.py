@@ -30,6 +30,44 @@ def srgb_profile() -> bytes:
     return made[:24] + bytes((7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0)) + made[36:]
 
 
+def in_colour(profile: bytes) -> bytes | None:
+    """A profile of greys as one of colours, for a photo of greys that is written with three channels.
+
+    The curve is the same one for each channel, over sRGB's primaries, which cancel out where all three are alike. Other
+    profiles come back as they are; None for one of greys without a curve.
+    """
+    if profile[16:20] != b"GRAY":
+        return profile
+    curve = _elements(profile).get(b"kTRC")
+    if curve is None:
+        return None
+    colour = srgb_profile()
+    elements = {tag: curve if tag in (b"rTRC", b"gTRC", b"bTRC") else data for tag, data in _elements(colour).items()}
+    name = "greys".ljust(len(_NAME)).encode("utf-16-be")
+    return _profile_of(colour[:128], elements).replace(_NAME.encode("utf-16-be"), name)
+
+
+def _elements(profile: bytes) -> dict[bytes, bytes]:
+    """The tagged elements of an ICC profile (ICC.1, section 7.3); those that lie outside of it are left out."""
+    (count,) = struct.unpack_from(">I", profile, 128) if len(profile) >= 132 else (0,)
+    found = {}
+    for at in range(132, min(132 + 12 * count, len(profile) - 11), 12):
+        tag, offset, size = struct.unpack_from(">4sII", profile, at)
+        if offset + size <= len(profile):
+            found[tag] = profile[offset : offset + size]
+    return found
+
+
+def _profile_of(header: bytes, elements: dict[bytes, bytes]) -> bytes:
+    """An ICC profile with the first 128 bytes of another one."""
+    table, body, at = [struct.pack(">I", len(elements))], [], 132 + 12 * len(elements)
+    for tag, data in elements.items():
+        table.append(struct.pack(">4sII", tag, at, len(data)))
+        body.append(data + bytes(-len(data) % 4))
+        at += len(body[-1])
+    return b"".join([struct.pack(">I", at), header[4:], *table, *body])
+
+
 def colour_profile(numbers: tuple[int, int] | None, shown: str, *, otherwise: bytes | None = None) -> bytes | None:
     """A profile for colours that a photo, named ``shown`` in errors, says by number; None for sRGB.
 

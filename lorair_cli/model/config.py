@@ -44,6 +44,9 @@ class NetworkConfig:
     modulator: Literal["dam", "adaln", "none"] = "dam"
     """What the prior does to every stage. The paper's DAM; the others are for table 10: an adaptive layer
     normalisation in its place, or nothing."""
+    edges: Literal["mirrored", "zeros"] = "mirrored"
+    """What a photo whose size the strides do not divide is filled up with. With the authors' weights it is zeros, as in
+    their code; ours were measured to do far better without such black bars (``docs/ARCHITECTURE.md``)."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.encoder_blocks) == len(self.decoder_blocks) <= 8:

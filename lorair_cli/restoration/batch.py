@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 
 from lorair_cli.errors import ImageError, LorairError
 from lorair_cli.imaging.decode import decode_photo, read_file
-from lorair_cli.imaging.encode import MORE_THAN_8_BITS, SUFFIXES, WriteOptions, encode_photo, format_for, write_photo
+from lorair_cli.imaging.encode import SUFFIXES, WriteOptions, bits_written, encode_photo, format_for, write_photo
 from lorair_cli.imaging.files import atomic_write, is_there, printable, remove_stale
 from lorair_cli.imaging.limits import MAX_BYTES
 from lorair_cli.imaging.native import left_behind
@@ -62,8 +62,10 @@ class Output:
         """A line for what ``photo`` had and the file of its ``result`` has no room for, each."""
         format_ = self.format_of(photo, job)
         lost = [left_behind(result, format_)]
-        if photo.bits == 16 and format_ not in MORE_THAN_8_BITS:
-            lost.append(f"{format_} is written with 8 bits: --format png or tiff keeps them all")
+        deep = photo.metadata.deep
+        had = photo.bits if deep is None else min(photo.bits, deep.bits)
+        if (bits := bits_written(result, format_)) < had:
+            lost.append(f"{format_} is written with {bits} bits: --format png or tiff keeps them all")
         return tuple(line for line in lost if line is not None)
 
     def copies(self, photo: Photo, job: Job) -> bool:
@@ -186,10 +188,19 @@ def read_source(source: Path | None) -> tuple[Photo, bytes]:
     if source is not None:
         data = read_file(source)
         return decode_photo(data, str(source)), data
-    data = sys.stdin.buffer.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ImageError("-: too large for a photo")
+    data = _standard_input()
     return decode_photo(data, "-"), data
+
+
+def _standard_input() -> bytes:
+    """All of standard input, bit by bit: asked for everything at once, Python makes room for the most there may be."""
+    parts, length = [], 0
+    while part := sys.stdin.buffer.read(2**20):
+        parts.append(part)
+        length += len(part)
+        if length > MAX_BYTES:
+            raise ImageError("-: too large for a photo")
+    return b"".join(parts)
 
 
 def _restored(
@@ -214,7 +225,7 @@ def _restored(
         return Outcome(job, "failed", error=_as_users_error(error, job))
     status: Literal["ok", "unchanged"] = "unchanged" if restoration.untouched else "ok"
     planned = () if job.note is None else (job.note,)
-    return Outcome(job, status, read.photo, restoration, planned + read.photo.notes + restoration.notes)
+    return Outcome(job, status, read.photo, restoration, planned + restoration.notes)
 
 
 def _saved(outcome: Outcome, data: bytes, output: Output) -> Outcome:
@@ -235,14 +246,20 @@ def _saved(outcome: Outcome, data: bytes, output: Output) -> Outcome:
         else:
             with atomic_write(job.target) as file:
                 file.write(copied)
-        if job.compare is not None:
-            write_photo(side_by_side(outcome.before, photo), job.compare, output.options)
     except BrokenPipeError:
         raise
     except Exception as error:
         return replace(outcome, status="failed", error=_as_users_error(error, job))
-    loss = () if copied is not None else output.loss(outcome.before, photo, job)
-    return replace(outcome, notes=outcome.notes + loss)
+    # Of a copy of the file itself nothing was converted or left out, whatever reading it would have.
+    notes = outcome.notes
+    if copied is None:
+        notes += outcome.before.notes + output.loss(outcome.before, photo, job)
+    if job.compare is not None:
+        try:
+            write_photo(side_by_side(outcome.before, photo), job.compare, output.options)
+        except ImageError as error:  # the result itself is whole, and not to be called a failure
+            job, notes = replace(job, compare=None), (*notes, f"no comparison: {error.message}")
+    return replace(outcome, job=job, notes=notes)
 
 
 def _make_way(job: Job, output: Output) -> None:

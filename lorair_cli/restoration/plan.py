@@ -110,6 +110,13 @@ def plan_jobs(
     return [_settled(job, existing) for job in jobs]
 
 
+def passed_by(photos: Sequence[Found], output: str | None) -> list[Path]:
+    """Photos that :func:`plan_jobs` leaves out, found in a folder and taken for results of an earlier run."""
+    if output is not None:
+        return []
+    return [p.path for p in _once_each(photos) if not p.named and p.path is not None and _is_result(p.path)]
+
+
 def _once_each(photos: Sequence[Found]) -> list[Found]:
     """Each file once, as it was named first; a link is a photo of its own."""
     first: dict[str, Found] = {}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lorair_cli.errors import ImageError, UsageError
+from lorair_cli.errors import ImageError, UsageError, WeightsError
 from lorair_cli.imaging.arrays import to_eight_bits, without_colour
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.imaging.views import views_of
@@ -71,7 +71,8 @@ class Restorer:
         Raises:
             DeviceError: the device is not there.
             UsageError: a value is out of range.
-            WeightsError: the checkpoint does not fit its own description.
+            WeightsError: the checkpoint does not fit its own description. One of a router alone does: it diagnoses, and
+                ``restore`` raises this.
         """
         self.info = checkpoint.info
         self.device = choose_device(device)
@@ -89,8 +90,10 @@ class Restorer:
         experts = self.info.network.experts
         if experts and not 1 <= self.top_k <= experts:
             raise UsageError(f"top-k {self.top_k} is outside 1 to {experts}, the experts of these weights")
-        network = checkpoint.build_network().to(self.device).to(memory_format=torch.channels_last)
-        self._tiled = TiledNetwork(network, self.device, pooling_window)
+        self._network: TiledNetwork | None = None
+        if not checkpoint.router_alone:
+            network = checkpoint.build_network().to(self.device).to(memory_format=torch.channels_last)
+            self._network = TiledNetwork(network, self.device, pooling_window)
         self._router = checkpoint.build_router().to(self.device)
 
     @classmethod
@@ -139,7 +142,17 @@ class Restorer:
         return publish.push_to_hub(repository, self._checkpoint(), private=private)
 
     def _checkpoint(self) -> Checkpoint:
-        return Checkpoint(self.info, self._tiled.network.state_dict(), self._router.state_dict())
+        network = {} if self._network is None else self._network.network.state_dict()
+        return Checkpoint(self.info, network, self._router.state_dict())
+
+    def require_network(self) -> TiledNetwork:
+        """The network, at work; ``WeightsError`` if the weights are a router alone."""
+        if self._network is None:
+            raise WeightsError(
+                "these weights are a router alone: it can classify, and restores nothing",
+                "train on from it: lorair train --stage pretrain --start-from FILE",
+            )
+        return self._network
 
     @torch.inference_mode()
     def route(self, photo: Photo) -> Routing:
@@ -256,7 +269,9 @@ class Restorer:
         return first
 
     def _pass(self, photo: Photo, routing: Routing, work: _Work) -> Photo:
-        rgb, tiles = self._tiled.restore(photo.rgb, routing, self.tile, self.precision, work.progress, work.notes)
+        rgb, tiles = self.require_network().restore(
+            photo.rgb, routing, self.tile, self.precision, work.progress, work.notes
+        )
         work.tiles += tiles
         if work.spares and [self.info.degradations[i] for i in routing.selected] == [HOLES]:
             rgb = holes_filled(photo.rgb, rgb)

@@ -125,12 +125,14 @@ class TiledNetwork:
     def _restore_tile(self, plain: RestorationNetwork, rgb: Floats, prior: Tensor) -> Floats:
         """One tile ``(h, w, 3)`` in [0, 1] through the folded network.
 
-        A size that the network's strides do not divide is filled up with the mirrored photo. The network itself would
-        fill it with zeros, as the authors' code does: black bars, which it never saw in training. They spoil the edge
-        beside them, and the channel attention, which pools over the whole tile, takes them for a part of the scene.
+        A size that the network's strides do not divide is filled up with the mirrored photo, unless the config says
+        zeros. With those the network itself would fill it, as the authors' code does: black bars, which it never saw in
+        training. They spoil the edge beside them, and the channel attention, which pools over the whole tile, takes
+        them for a part of the scene.
         """
         height, width = rgb.shape[:2]
-        rgb = mirrored_to(rgb, *plain.config.fitting(height, width))
+        if plain.config.edges == "mirrored":
+            rgb = mirrored_to(rgb, *plain.config.fitting(height, width))
         x = torch.from_numpy(rgb).permute(2, 0, 1)[None].to(self.device)  # channels_last by construction
         y = plain(x, prior[None], None, self.pooling_window)[0, :, :height, :width].permute(1, 2, 0)
         if not bool(torch.isfinite(y).all()):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lorair_cli.errors import TrainingError, UsageError
 from lorair_cli.imaging.files import atomic_write
@@ -39,7 +39,9 @@ class RunFolder:
         """What a stage resumes from; gone when the result is there."""
         return self.path / f"{stage}.state"
 
-    def claim(self, recipe: Recipe, setting: str, start_from: Path | None) -> None:
+    def claim(
+        self, recipe: Recipe, setting: str, start_from: Path | None, shown: str = "", valid: str | None = None
+    ) -> None:
         """Make the folder and write down whose run it holds, or see that it holds this very run.
 
         Args:
@@ -47,31 +49,44 @@ class RunFolder:
             setting: name of the setting.
             start_from: the checkpoint that the run starts from, if any: known by its name and its contents, since all
                 that this program trains end in files of the same name.
+            shown: what the run learns from, in words that tell it from other data. It may change, when a damaged photo
+                was taken out; the folder remembers all of it (see ``shown``).
+            valid: the same of what it is validated by, if it is. That may not change: the best checkpoint so far is
+                known by a score.
 
         Raises:
-            TrainingError: the folder holds a run of another recipe, setting or start, or cannot be written.
+            TrainingError: the folder holds a run of another recipe, setting, start or validation, or cannot be written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise TrainingError(f"{self.path}: cannot be a run's folder: {error.strerror}") from error
         name, weights = (None, None) if start_from is None else (start_from.name, identity([start_from]))
-        facts = {"setting": setting, "start_from": name, "start_weights": weights}
+        facts: dict[str, Any] = {"setting": setting, "start_from": name, "start_weights": weights}
+        if valid is not None:
+            facts["valid"] = valid
         recipe_file, facts_file = self.path / "recipe.toml", self.path / "run.json"
-        if facts_file.is_file():
-            self._compare(facts, _read_facts(facts_file))
+        held = _read_facts(facts_file) if facts_file.is_file() else {}
+        self._compare(facts, held)
         if recipe_file.is_file():
             self._compare_recipe(recipe, recipe_file)
         else:
             self._write(recipe_file, as_toml(recipe))
-        if not facts_file.is_file():
+        before = held.get("shown", [])
+        facts = facts | held | {"shown": before if shown in before else [*before, shown]}
+        if facts != held:
             self._write(facts_file, json.dumps(facts, indent=2) + "\n")
+
+    def shown(self) -> list[str]:
+        """What the run was ever shown, the last of it last; empty if an earlier version did not write it down."""
+        file = self.path / "run.json"
+        return [str(one) for one in _read_facts(file).get("shown", [])] if file.is_file() else []
 
     def log(self, reporter: Reporter) -> Reporter:
         """``reporter``, with everything written to ``log.txt`` as well."""
         return LogFile(self.path / "log.txt", reporter)
 
-    def _compare(self, asked: dict[str, str | None], held: dict[str, str | None]) -> None:
+    def _compare(self, asked: Mapping[str, Any], held: Mapping[str, Any]) -> None:
         for name, value in asked.items():
             if name in held and held[name] != value:  # earlier versions wrote down less
                 raise self._other_run(f"{name} {held.get(name) or 'nothing'}, not {value or 'nothing'}")
@@ -133,11 +148,11 @@ class LogFile:
             file.write("".join(f"{stamp} {line}\n" for line in text.splitlines()))
 
 
-def _read_facts(file: Path) -> dict[str, str | None]:
+def _read_facts(file: Path) -> dict[str, Any]:
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TrainingError(f"{file}: cannot be read: {error}") from error
-    if not isinstance(facts, dict):
+    if not isinstance(facts, dict) or not isinstance(facts.get("shown", []), list):
         raise TrainingError(f"{file}: does not describe a run")
     return facts

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 import lorair_cli
 from lorair_cli.data.catalogue import LocatedSet
-from lorair_cli.data.clean import CleanPhotos
+from lorair_cli.data.clean import CleanPhotos, told_apart
 from lorair_cli.data.pairs import Sample, SyntheticPairs
 from lorair_cli.data.real import MixedPairs, RealPairs
 from lorair_cli.errors import UsageError
@@ -82,8 +82,13 @@ class TrainingRun:
             start = start.narrowed(self.setting) if start.covers(self.setting) else start
         files = RunFolder(self.folder)
         with accelerator.main_process_first():  # the first writes, the others see that it is the same run
-            files.claim(self.recipe, self.setting.name, self.start_from)
+            valid = None if self.valid is None else told_apart(self.valid.paths)
+            files.claim(self.recipe, self.setting.name, self.start_from, self._shown(), valid)
         reporter = files.log(reporter) if accelerator.is_main_process else Silence()
+        if before := [one for one in files.shown() if one != self._shown()]:
+            reporter.line(
+                f"this run has learnt from other data before, as its checkpoint will say: {'; '.join(before)}"
+            )
         origins = Origins(files, self.recipe, self.setting, start)
         if all(files.result(stage).is_file() for stage in stages):
             for stage in stages:
@@ -94,6 +99,14 @@ class TrainingRun:
             validation = Validation(self.valid, self.setting, self.recipe.encoder.view, self.recipe.view_mode)
         with closing(Curves(files.path, reporter, accelerator.is_main_process)) as curves:
             return self._run_stages(stages, origins, validation, accelerator, reporter, curves)
+
+    def _shown(self) -> str:
+        """The data, told from other data by its files' names, wherever its folders lie."""
+        pairs = [path for one in self.real for _, *both in one.pairs for path in both]
+        parts = ([] if self.clean is None else [f"photos: {told_apart(self.clean.paths)}"]) + (
+            [f"pairs: {told_apart(pairs)}"] if pairs else []
+        )
+        return ", ".join(parts)
 
     def _run_stages(
         self,
@@ -153,7 +166,7 @@ class TrainingRun:
                 curves.samples(stage, clock.step, validation.samples(router, network, *how[2:]))
             best = origins.folder.best(stage)
             if _score(scores) > _score_of(best):
-                account = self._account(stage, clock, scores, accelerator)
+                account = self._account(stage, clock, scores, origins.folder.shown(), accelerator)
                 save_checkpoint(best, self._checkpoint(stage, router, network, origins, account))
             if network is None:
                 objective.module.train()  # validation left the router in evaluation mode
@@ -180,7 +193,7 @@ class TrainingRun:
         clock = run.run(accelerator, reporter)
         if clock is None:
             return None
-        account = self._account(stage, clock, validate(clock), accelerator)
+        account = self._account(stage, clock, validate(clock), origins.folder.shown(), accelerator)
         return self._checkpoint(stage, router, network, origins, account)
 
     def _pairs(self, stage: Stage) -> Dataset[Sample]:
@@ -221,7 +234,9 @@ class TrainingRun:
         known = self.setting.degradations
         return known.index(degradation) if degradation in known else None
 
-    def _account(self, stage: Stage, clock: Clock, scores: list[Score], accelerator: Accelerator) -> dict[str, Any]:
+    def _account(
+        self, stage: Stage, clock: Clock, scores: list[Score], shown: list[str], accelerator: Accelerator
+    ) -> dict[str, Any]:
         """What a stage tells about itself in the metadata."""
         return {
             "stage": stage,
@@ -234,6 +249,7 @@ class TrainingRun:
             "device": accelerator.device.type,
             "seed": self.recipe.seed,
             "data": self.data_note,
+            **({"shown": shown} if len(shown) > 1 else {}),
             "start_from": None if self.start_from is None else self.start_from.name,
             "validation": {
                 s.degradation: {

@@ -148,6 +148,7 @@ def network_config_from_authors(state: Mapping[str, Tensor]) -> NetworkConfig:
             modulator_channels=_shape(state, "encoders.0.conv1.conv.weight", 4)[0],
             experts=experts,
             rank=rank,
+            edges="zeros",
         )
 
 

@@ -90,6 +90,11 @@ class Checkpoint:
         _assign(router, self.router, self._where("router"))
         return router.eval()
 
+    @property
+    def router_alone(self) -> bool:
+        """Whether only a router is here, the first stage of training: it diagnoses and restores nothing."""
+        return bool(self.router) and not self.network
+
     def covers(self, setting: Setting) -> bool:
         """Whether these weights know every degradation of ``setting``."""
         return set(setting.degradations) <= set(self.info.degradations)
@@ -258,8 +263,11 @@ def _one_line(error: Exception) -> str:
 def info_as_dict(info: CheckpointInfo) -> dict[str, Any]:
     """A description as its file holds it: plain values, with the version of the format."""
     raw = asdict(info) | {"format_version": FORMAT_VERSION}
-    if not info.experts_of:  # most files say nothing of it, and older versions read them
+    # What most files have nothing to say of is left out, so that older versions read them.
+    if not info.experts_of:
         del raw["experts_of"]
+    if info.network.edges == NetworkConfig.edges:
+        del raw["network"]["edges"]
     raw["router"]["encoder"]["kind"] = next(k for k, v in ENCODERS.items() if isinstance(info.router.encoder, v))
     return raw
 

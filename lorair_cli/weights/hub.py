@@ -84,11 +84,19 @@ def find_cached(repository: str, revision: str, file: WeightFile) -> tuple[Path,
     from huggingface_hub import try_to_load_from_cache
 
     found = read_note(_note_path(repository, revision, file), Found)
-    if found is None and not file.published:
+    with explained(f"{repository}/{file.name}", "downloaded"):
+        path = try_to_load_from_cache(repository, file.name, revision=revision if found is None else found.commit)
+    if not isinstance(path, str):
         return None
-    expected = file if file.published or found is None else WeightFile(file.name, found.sha256, found.bytes)
-    path = try_to_load_from_cache(repository, file.name, revision=revision if found is None else found.commit)
-    return (Path(path), expected) if isinstance(path, str) else None
+    if file.published:
+        return Path(path), file
+    if found is not None:
+        return Path(path), WeightFile(file.name, found.sha256, found.bytes)
+    # Put there by another program. A large file lies in the cache under its SHA-256.
+    blob = Path(path).resolve()
+    if not re.fullmatch("[0-9a-f]{64}", blob.name):
+        return None
+    return Path(path), WeightFile(file.name, blob.name, blob.stat().st_size)
 
 
 def notes_folder(repository: str, revision: str) -> Path:
@@ -231,6 +239,10 @@ def explained(what: str, done: Literal["downloaded", "uploaded"]) -> Iterator[No
             ) from None
         if "onsistency check" in str(error):
             raise WeightsError(f"{what}: arrived incomplete, the wrong size", AGAIN) from None
+        raise _unreachable(what, done, error) from None
+    except ValueError as error:
+        if done == "uploaded":  # the client looks at what it sends
+            raise WeightsError(f"{what}: the hub would refuse it: {' '.join(str(error).split())}") from None
         raise _unreachable(what, done, error) from None
     except Exception as error:  # of the client's HTTP library, which is another one in each of its major versions
         raise _unreachable(what, done, error) from None

@@ -17,6 +17,19 @@ from lorair_cli.weights.checkpoint import Checkpoint, info_as_dict, save_checkpo
 from lorair_cli.weights.hub import explained
 from lorair_cli.weights.store import MODEL_FILE
 
+HUB_LICENCES = frozenset(
+    {
+        *("apache-2.0", "mit", "bsd", "bsd-2-clause", "bsd-3-clause", "isc", "unlicense", "wtfpl", "zlib", "unknown"),
+        *("cc", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0"),
+        *("cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0"),
+        *("cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "gpl", "gpl-2.0", "gpl-3.0", "lgpl", "lgpl-2.1"),
+        *("lgpl-3.0", "agpl-3.0", "mpl-2.0", "eupl-1.1", "eupl-1.2", "openrail", "bigscience-openrail-m"),
+        *("creativeml-openrail-m", "openrail++", "afl-3.0", "artistic-2.0", "bsl-1.0", "ecl-2.0", "epl-1.0", "epl-2.0"),
+        *("ms-pl", "ncsa", "ofl-1.1", "osl-3.0", "postgresql", "pddl", "odbl", "odc-by"),
+    }
+)
+"""Licences by the identifiers that the hub knows."""
+
 PAPER = "https://arxiv.org/abs/2410.15385"
 
 
@@ -77,8 +90,10 @@ def model_card(checkpoint: Checkpoint, name: str) -> str:
     """
     info = checkpoint.info
     numbers = sum(t.numel() for t in [*checkpoint.network.values(), *checkpoint.router.values()])
+    known = info.licence.lower() in HUB_LICENCES
     front = {
-        "license": info.licence.lower(),
+        # The hub refuses a card whose licence is none of its own identifiers.
+        **({"license": info.licence.lower()} if known else {"license": "other", "license_name": info.licence}),
         "library_name": "lorair",
         "pipeline_tag": "image-to-image",
         "tags": ["image-restoration", "lora-ir", *info.degradations],

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+import torch
 
 from lorair_cli.evaluation import datasets
 
@@ -104,9 +105,10 @@ def test_resuming_restores_nothing_twice(root, common, monkeypatch, call):
     assert len(restored) == 1 and call(*arguments)[1] == second and len(restored) == 1
 
 
-def test_two_processes_share_the_pictures(root, common, tmp_path, call):
+@pytest.mark.parametrize("device", ["cpu", *([] if torch.cuda.is_available() else ["auto"])])
+def test_two_processes_share_the_pictures(root, common, tmp_path, call, device):
     """torchrun sets what Accelerate reads; on CPUs they meet over gloo. One table comes out, as of one process."""
-    arguments = ["--dataset", "rain100l", "--data", root, "--csv", *common]
+    arguments = ["--dataset", "rain100l", "--data", root, "--csv", *common, "--device", device]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     words = map(str, [*launch, "-m", "lorair_cli", "bench", *arguments])
     shared = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)

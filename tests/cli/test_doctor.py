@@ -6,6 +6,7 @@ import torch
 import lorair_cli
 from lorair_cli.cli import doctor as module
 from lorair_cli.weights import manifest
+from lorair_cli.weights.manifest import WeightFile
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +48,16 @@ def test_missing_weights_are_a_problem_with_a_way_out_and_no_download(script, mo
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device whose absence is tested")
 def test_a_missing_device_is_an_error(script):
     assert script("doctor", "--device", "cuda").code == 1
+
+
+def test_damaged_weights_are_a_problem_and_not_fetched_again(script, monkeypatch, tmp_path):
+    (tmp_path / "weights.safetensors").write_bytes(b"cut")
+    expected = WeightFile("weights.safetensors", "0" * 64, 1000)
+    monkeypatch.setattr(
+        "lorair_cli.weights.store.files_here", lambda entry: [(tmp_path / "weights.safetensors", expected)]
+    )
+    monkeypatch.setattr("lorair_cli.weights.store.obtain", lambda *_, **__: pytest.fail("no download"))
+    called = script("doctor", "--device", "cpu")
+    assert (
+        called.code == 1 and "weights.safetensors: the compact weights of setting 10task are damaged" in called.stderr
+    )

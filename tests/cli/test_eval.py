@@ -55,7 +55,7 @@ def test_pictures_of_another_tool_by_several_protocols(folders, call):
 def test_fid_stands_beside_the_mean_in_csv(capsys):
     records = [Record(name, "folder", name, "w", {}, {"psnr@rgb": 30.0 + i}) for i, name in enumerate("ab")]
     subject = Subject(lambda pair: None, "w", "as it is")
-    module._print(records, (12.34, "Inception"), {}, subject, ["rgb"], "csv", with_input=False)
+    module._print(records, {}, (12.34, "Inception"), {}, subject, ["rgb"], "csv", with_input=False)
     lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [line["fid result"] for line in lines] == ["", "", "12.34"]
     assert lines[-1]["psnr@rgb result"] == "30.50"
@@ -126,3 +126,20 @@ def test_an_impossible_number_of_passes_is_refused_before_anything_is_loaded(
     monkeypatch.setattr(measured, "load_restorer", lambda *_, **__: pytest.fail("weights were loaded"))
     code, stdout, stderr, _ = script(*command, folders / "lq", "--passes", passes)
     assert code == 2 and message in stderr and stdout == ""
+
+
+def test_a_picture_that_cannot_be_measured_is_named_and_the_others_go_on(folders, call):
+    cv2.imwrite(str(folders / "gt" / "1.png"), np.zeros((64, 64, 3), np.uint8))
+    for kind in ("lq", "other", "gt"):
+        cv2.imwrite(str(folders / kind / "2.png"), np.zeros((16, 80, 3), np.uint8))
+        (folders / kind / "3.png").write_bytes(b"no picture")
+    arguments = ["--input", folders / "lq", "--target", folders / "gt", "--restored", folders / "other"]
+    code, stdout, stderr = call(*arguments, "--json")
+    answer = json.loads(stdout)
+    assert code == 1 and [i["image"] for i in answer["images"]] == ["0"]
+    assert answer["mean"]["psnr@rgb"] == pytest.approx(psnr(2))
+    reasons = {f["image"]: f["error"] for f in answer["failed"]}
+    assert reasons["1"].startswith("1: the result has 80x70 pixels") and reasons["2"].startswith("2: 80x16 pixels")
+    assert "3.png" in reasons["3"] and "3 of 4 pictures could not be measured." in stderr
+    code, stdout, _ = call(*arguments, "--csv")
+    assert code == 1 and stdout.splitlines()[-1].startswith("mean of 1 of 4,")

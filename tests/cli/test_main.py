@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -71,3 +72,14 @@ def test_a_full_disk_behind_stdout_is_one_line():
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert result.returncode != 0 and "Error: No space left on device" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_json_parses_when_the_command_itself_fails(tmp_path):
+    for words in (
+        ["weights", "info", tmp_path / "nope.safetensors"],
+        ["restore", tmp_path, "-o", tmp_path / "out"],
+        ["data", "check", tmp_path / "nope"],
+    ):
+        result = run(*map(str, words), "--json")
+        answer = json.loads(result.stdout)
+        assert result.returncode in (1, 2) and answer["status"] == "failed" and answer["error"] in result.stderr

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import skimage.data
 from PIL import Image
 
 from lorair_cli.restoration.restorer import Restorer
+from lorair_cli.weights.checkpoint import save_checkpoint
 
 CAT = np.ascontiguousarray(skimage.data.chelsea()[:80, :96])
 
@@ -63,6 +65,12 @@ def test_results_inside_the_folder_are_not_restored_again(lorair, tree):
     for _ in range(2):
         assert lorair("restore", tree, "-r", "-o", tree / "out", "--overwrite").code == 0
     assert files_below(tree / "out") == ["a.png", "b.jpg", "deep/a.png"]
+
+
+def test_photos_named_like_results_are_passed_by_aloud(lorair, tree):
+    (tree / "a.png").rename(tree / "grandma_restored.png")
+    called = lorair("restore", tree, "--dry-run")
+    assert "grandma_restored.png" in called.stderr and "grandma" not in called.stdout
 
 
 def test_patterns_that_no_shell_expanded(lorair, tree, tmp_path):
@@ -119,6 +127,9 @@ def test_dry_run(lorair, tree, tmp_path, monkeypatch):
     assert planned == f"{tree / 'b.jpg'} -> {tmp_path / 'out' / 'b.jpg'}"
     rows = lorair("restore", tree, "-o", tmp_path / "new", "--dry-run", "--json").rows
     assert [row["status"] for row in rows] == ["planned", "planned"]
+    page = tmp_path / "page.html"
+    called = lorair("restore", tree / "a.png", "-o", tmp_path / "new", "--dry-run", "--compare", "--report", page)
+    assert called.stdout.strip().endswith(f"a.png, {tmp_path / 'new' / 'a_compare.png'}") and str(page) in called.stderr
 
 
 def test_formats(lorair, tree, tmp_path):
@@ -212,3 +223,13 @@ def test_json_parses_for_every_photo_name(lorair, tmp_path):
     called = lorair("restore", tmp_path / name, "-o", tmp_path / "out", "--json")
     assert called.code == 0 and json.loads(called.stdout)["output"].endswith(name)
     assert "\x1b" not in lorair("restore", tmp_path / name, "-o", tmp_path / "o2").stdout
+
+
+def test_a_router_alone_classifies_and_says_that_it_cannot_restore(script, checkpoint, photo, tmp_path):
+    """What the first stage of training leaves, and what `lorair train` then proposes to do with it."""
+    alone = tmp_path / "router.safetensors"
+    save_checkpoint(alone, replace(checkpoint, network={}))
+    called = script("classify", photo, "--weights", alone, "--device", "cpu", "--json")
+    assert called.code == 0 and sum(called.rows[0]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    called = script("restore", photo, "-o", tmp_path / "out.png", "--weights", alone, "--device", "cpu")
+    assert called.code == 1 and called.stderr.splitlines()[-2].startswith("Error: these weights are a router alone")

@@ -124,3 +124,36 @@ def test_a_result_that_cannot_be_written_is_refused_before_any_work(lorair, tmp_
     for arguments in (("-o", tmp_path / "x.heic"), ("-o", tmp_path / "out", "--format", "heic")):
         called = lorair("restore", tmp_path / "a.png", *arguments)
         assert called.code == 2 and "HEIC cannot be written here" in called.stderr
+
+
+def test_16_bits_that_heic_cuts_to_10_are_told(lorair, tmp_path):
+    pytest.importorskip("pillow_heif")
+    write_photo(Photo(CAT.astype(np.uint16) * 257), tmp_path / "a.png")
+    called = lorair("restore", tmp_path / "a.png", "-o", tmp_path / "out.heic", "--json")
+    assert "HEIC is written with 10 bits: --format png or tiff keeps them all" in called.rows[0]["notes"]
+    again = lorair("restore", tmp_path / "out.heic", "-o", tmp_path / "again.heic", "--json")
+    assert again.rows[0]["notes"] == []
+
+
+def test_what_a_tiff_holds_beside_its_picture_is_told(lorair, tmp_path):
+    more = np.concatenate([CAT, CAT[..., :2]], axis=2)
+    tags = [(37724, 7, 2000, b"8BIM" * 500, True)]
+    tifffile.imwrite(tmp_path / "a.tif", more, photometric="rgb", extrasamples=[0, 0], extratags=tags)
+    called = lorair("restore", tmp_path / "a.tif", "-o", tmp_path / "out.tif", "--json")
+    notes = called.rows[0]["notes"]
+    assert "2 further channels beside the colours left out" in notes
+    assert any("layers left out" in note for note in notes)
+    with tifffile.TiffFile(tmp_path / "out.tif") as out:
+        assert 37724 not in out.pages[0].tags
+    left_alone = lorair("restore", tmp_path / "a.tif", "-o", tmp_path / "same.tif", "--only-if", "1", "--json")
+    assert left_alone.rows[0]["notes"] == []  # the very bytes: nothing was left out
+    assert (tmp_path / "same.tif").read_bytes() == (tmp_path / "a.tif").read_bytes()
+
+
+def test_a_quality_makes_a_lossless_webp_lossy(lorair, tmp_path):
+    Image.fromarray(CAT).save(tmp_path / "a.webp", lossless=True)
+    sizes = []
+    for name, more in (("same.webp", ()), ("small.webp", ("--quality", "10"))):
+        assert lorair("restore", tmp_path / "a.webp", "-o", tmp_path / name, *more).code == 0
+        sizes.append((tmp_path / name).stat().st_size)
+    assert sizes[1] < sizes[0] / 3

@@ -167,3 +167,13 @@ def test_the_slider_moves_in_a_browser(lorair, photo, tmp_path):
     opened = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     title = re.search("<title>(.*)</title>", opened.stdout)[1]
     assert title == "inset(0px 0px 0px 50%) to inset(0px 0px 0px 20%) of 80"
+
+
+def test_a_comparison_that_cannot_be_written_is_no_failure_of_the_result(lorair, tmp_path):
+    wide = np.broadcast_to(CAT[:1, :1], (24, 8300, 3)).copy()
+    cv2.imwrite(str(tmp_path / "wide.webp"), wide)
+    called = lorair("restore", tmp_path / "wide.webp", "-o", tmp_path / "out.webp", "--compare", "--json")
+    (row,) = called.rows
+    assert called.code == 0 and row["status"] == "ok" and "compare" not in row
+    assert any("no comparison" in note and "16383" in note for note in row["notes"])
+    assert (tmp_path / "out.webp").is_file() and not (tmp_path / "out_compare.webp").exists()

@@ -2,7 +2,9 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+from typer.testing import CliRunner
 
+from lorair_cli.cli.main import app
 from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.degrading import Degrading, write_pairs
 from lorair_cli.data.pairs import Sampling, SyntheticPairs
@@ -148,3 +150,33 @@ def test_a_truth_of_another_size_is_named(folders, tmp_path, clean):
         cv2.imwrite(str(lq), np.zeros((64, 60, 3), np.uint8))
     with pytest.raises(TrainingError, match=r"snow_0000\d\.png: its truth has another size"):
         RealPairs([snow], get_setting("4task"), SAMPLING, 16, "native").draw(0, np.random.default_rng(0))
+
+
+def test_pairs_made_with_other_options_are_refused(tmp_path, clean):
+    setting = get_setting("5task")
+    write_pairs(clean, setting, tmp_path, Degrading(side=64))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(TrainingError, match="made with another strength, seed"):
+        write_pairs(clean, setting, tmp_path, Degrading(side=64, strength=0.5, seed=3))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_photo_keeps_its_number_when_others_come_and_go(tmp_path, clean):
+    """A number is one photo, or the truth of one would lie beside the input of another."""
+    setting, options = get_setting("3task-real"), Degrading(side=64, copies=2)
+    write_pairs(CleanPhotos(clean.paths[1:]), setting, tmp_path, options)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+    write_pairs(clean, setting, tmp_path, options)  # sorts in front of the other
+    (rain, *_) = find_sets([tmp_path], setting)
+    assert {path: path.read_bytes() for path in before} == before and len(rain.pairs) == 4
+    assert len({gt.read_bytes() for *_, gt in rain.pairs}) == 2
+    write_pairs(CleanPhotos(clean.paths[:1]), setting, tmp_path, options)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_no_pairs_among_the_clean_photos(clean):
+    (folder,) = {path.parent for path in clean.paths}
+    result = CliRunner().invoke(
+        app, ["data", "degrade", str(folder), "-o", str(folder / "pairs"), "--setting", "3task"]
+    )
+    assert "would be taken for such" in str(result.exception.hint) and not (folder / "pairs").exists()

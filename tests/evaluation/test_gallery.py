@@ -44,5 +44,11 @@ def test_the_extremes_with_their_gain(gallery, tmp_path):
 
 
 def test_a_page_that_cannot_be_written(gallery, tmp_path):
+    (tmp_path / "taken").touch()
     with pytest.raises(LorairError, match="cannot be written"):
-        gallery.write(tmp_path / "nowhere" / "page.html", "")
+        gallery.write(tmp_path / "taken" / "page.html", "")
+
+
+def test_the_folder_of_a_page_is_made(gallery, tmp_path):
+    gallery.write(tmp_path / "new" / "page.html", "the tool")
+    assert "the tool" in (tmp_path / "new" / "page.html").read_text()

@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from lorair_cli.imaging.decode import decode_photo
 from lorair_cli.imaging.photo import Photo
+from lorair_cli.imaging.profiles import srgb_profile
 
 RNG = np.random.default_rng(7)
 COLOUR = RNG.integers(0, 256, (6, 9, 3), np.uint8)
@@ -72,3 +73,15 @@ def exif(orientation: int) -> Image.Exif:
 
 def profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def grey_profile(gamma=1.0, tag=b"kTRC"):
+    """A profile of greys with a gamma curve: the header of another one, a curve and the white of D50."""
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", *(round(v * 65536) for v in (0.9642, 1.0, 0.8249)))
+    at = 132 + 2 * 12
+    table = struct.pack(">I4sII4sII", 2, tag, at, len(curve), b"wtpt", at + len(curve), len(white))
+    header = bytearray(srgb_profile()[:128])
+    header[16:20] = b"GRAY"
+    header[0:4] = struct.pack(">I", at + len(curve) + len(white))
+    return bytes(header) + table + curve + white

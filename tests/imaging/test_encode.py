@@ -10,12 +10,13 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from imaging.decode_samples import grey_profile
 from PIL import Image, ImageCms
 
 from lorair_cli.errors import ImageError
 from lorair_cli.imaging import ifd, jpeg
 from lorair_cli.imaging.decode import decode_photo, read_photo
-from lorair_cli.imaging.encode import WriteOptions, encode_photo, format_for, write_photo
+from lorair_cli.imaging.encode import WriteOptions, encode_photo, encoder_missing, format_for, write_photo
 from lorair_cli.imaging.photo import JpegStyle, Metadata, Photo
 
 # Shared machines stall: time says nothing about these tests.
@@ -370,3 +371,17 @@ def test_places_that_cannot_be_written(tmp_path, where):
 def test_the_same_photo_gives_the_same_bytes(format_):
     source = photo(40, 40)
     assert encode_photo(source, format_) == encode_photo(source, format_)
+
+
+@pytest.mark.parametrize(
+    ("format_", "alpha", "bits"),
+    [("WEBP", False, 8), ("WEBP", True, 8), ("TIFF", True, 16), ("AVIF", True, 8), ("HEIC", True, 8)],
+)
+def test_greys_that_are_written_as_colours_get_a_profile_of_colours(format_, alpha, bits):
+    if encoder_missing(format_):
+        pytest.skip(f"no {format_} here")
+    grey = photo(16, 16, bits=bits, alpha=alpha, grey=True, metadata=Metadata(icc=grey_profile(1.8)))
+    written = decode_photo(encode_photo(grey, format_), "a")
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(written.metadata.icc))
+    assert profile.profile.xcolor_space.strip() == "RGB"
+    assert decode_photo(encode_photo(grey, "PNG"), "a").metadata.icc == grey_profile(1.8)  # which PNG keeps grey

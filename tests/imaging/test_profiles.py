@@ -2,9 +2,10 @@ import io
 
 import numpy as np
 import pytest
+from imaging.decode_samples import grey_profile
 from PIL import Image, ImageCms
 
-from lorair_cli.imaging.profiles import profile_for, srgb_profile
+from lorair_cli.imaging.profiles import in_colour, profile_for, srgb_profile
 
 
 @pytest.mark.parametrize(("primaries", "name"), [(9, "BT.2020"), (12, "Display P3")])
@@ -35,3 +36,22 @@ def test_display_p3_has_the_published_colorants():
 
 def test_srgb_needs_no_profile_and_its_own_is_the_same_each_time():
     assert profile_for(1) is None and profile_for(2) is None and srgb_profile() == srgb_profile()
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.4])
+def test_a_profile_of_greys_as_one_of_colours_means_the_same_greys(gamma):
+    greys = np.arange(0, 256, 15, dtype=np.uint8)[None]
+    lab, seen = ImageCms.createProfile("LAB"), []
+    for profile, image, mode in (
+        (grey_profile(gamma), Image.fromarray(greys), "L"),
+        (in_colour(grey_profile(gamma)), Image.fromarray(np.repeat(greys[..., None], 3, axis=2)), "RGB"),
+    ):
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        seen.append(np.asarray(ImageCms.applyTransform(image, ImageCms.buildTransform(opened, lab, mode, "LAB"))))
+    assert np.abs(seen[0].astype(int) - seen[1]).max() <= 1
+    assert np.ptp(seen[0][0, :, 0]) > 200
+
+
+def test_profiles_of_colours_stay_and_greys_without_a_curve_have_none():
+    assert in_colour(srgb_profile()) == srgb_profile()
+    assert in_colour(grey_profile(tag=b"A2B0")) is None and in_colour(grey_profile()[:20]) is None

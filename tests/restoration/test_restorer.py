@@ -123,7 +123,7 @@ def test_progress_counts_the_tiles(checkpoint):
 def test_nan_is_an_error_and_never_a_picture(checkpoint):
     restorer = Restorer(checkpoint, device="cpu", precision="float32")
     with torch.no_grad():
-        restorer._tiled.network.ending.weight[0, 0, 0, 0] = torch.nan
+        restorer.require_network().network.ending.weight[0, 0, 0, 0] = torch.nan
     with pytest.raises(ImageError, match="no colours"):
         restorer.restore(Photo(COFFEE))
 

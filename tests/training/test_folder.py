@@ -23,6 +23,7 @@ def test_a_folder_tells_whose_run_it_holds(held, recipe):
         "setting": "3task",
         "start_from": None,
         "start_weights": None,
+        "shown": [""],
     }
 
 
@@ -120,3 +121,15 @@ def test_a_log_that_cannot_be_written_costs_nothing(tmp_path, listen):
     listener = listen()
     LogFile(tmp_path / "gone" / "log.txt", listener).line("still said")
     assert listener.lines == ["still said"]
+
+
+def test_all_data_is_remembered_and_validation_stays_the_same(tmp_path, recipe):
+    """A damaged photo may be taken out; the checkpoint will say that it was seen."""
+    folder = RunFolder(tmp_path / "a")
+    folder.claim(recipe, "3task", None, "photos: 3 files (aa)")
+    folder.claim(recipe, "3task", None, "photos: 3 files (aa)", "1 files (cc)")
+    assert folder.shown() == ["photos: 3 files (aa)"]
+    folder.claim(recipe, "3task", None, "photos: 2 files (bb)")
+    assert folder.shown() == ["photos: 3 files (aa)", "photos: 2 files (bb)"]
+    with pytest.raises(TrainingError, match=r"valid 1 files \(cc\), not 1 files \(dd\)"):
+        folder.claim(recipe, "3task", None, "photos: 2 files (bb)", "1 files (dd)")

@@ -271,6 +271,21 @@ def test_somebodys_own_repository_is_followed(hub, program, weights_file):
     assert program(mine, script=FETCH, HF_HUB_OFFLINE="1").out == second.out  # the newest one seen
 
 
+def test_what_another_program_has_put_into_the_cache_serves(hub, program, tmp_path):
+    mine = "me/my-lorair"
+    hub.files[f"{mine}/model.safetensors"] = b"trained long"
+    fetched = Path(program(mine, script=FETCH).out.strip())
+    (notes,) = (p for p in tmp_path.rglob("model.safetensors.json") if "assets" in p.parts)
+    notes.unlink()
+    refs = fetched.parents[2] / "refs"  # what a download by the name of a branch writes
+    refs.mkdir(exist_ok=True)
+    (refs / "main").write_text(hub.commit)
+    again = program(mine, script=FETCH, HF_HUB_OFFLINE="1")
+    assert again.returncode == 0 and Path(again.out.strip()) == fetched
+    fetched.resolve().write_bytes(b"trained lost")
+    fails(program(mine, script=FETCH, HF_HUB_OFFLINE="1"), "model.safetensors", "damaged")
+
+
 def test_code_in_a_downloaded_or_local_file_does_not_run(hub, program, authors_files, tmp_path):
     canary, evil = tmp_path / "canary", tmp_path / "evil.pth"
     torch.save({"params": {"intro.conv.weight": Canary(canary)}}, evil)

@@ -71,6 +71,12 @@ def test_the_card_says_what_where_from_and_how(checkpoint):
     ]
 
 
+@pytest.mark.parametrize("licence", ["not stated", "apache-2.0 and cc-by-4.0"])
+def test_a_licence_that_the_hub_does_not_list_is_named_beside_it(checkpoint, licence):
+    front, _ = front_matter(model_card(replace(checkpoint, info=replace(checkpoint.info, licence=licence)), "me/mine"))
+    assert front["license"] == "other" and front["license_name"] == licence
+
+
 def test_pushed_weights_come_back(hub, program, weights_file):
     process = program(weights_file, script=PUSH)
     assert process.returncode == 0, process.err
