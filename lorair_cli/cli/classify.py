@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from lorair_cli.cli import options
 from lorair_cli.cli.console import data, error_as_json, print_error, print_json, talk
 from lorair_cli.errors import ImageError, UsageError
 from lorair_cli.imaging.files import printable
-from lorair_cli.settings import DEFAULT_SETTING
+from lorair_cli.settings import DEFAULT_SETTING, get_setting
 
 BAR_WIDTH = 30
 
@@ -47,7 +48,11 @@ def classify(
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other")
-    sources = [photo.path for photo in find_photos(options.all_photos(photos, from_file), recursive=recursive)]
+    get_setting(setting)
+    others: Counter[str] = Counter()
+    found = find_photos(options.all_photos(photos, from_file), recursive=recursive, passed_by=others)
+    options.tell_passed_by(others)
+    sources = [photo.path for photo in found]
     from lorair_cli.restoration.batch import read_source
     from lorair_cli.restoration.restorer import Restorer
 

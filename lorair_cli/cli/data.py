@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -119,6 +120,7 @@ def check(
     """
     from lorair_cli.data.catalogue import load_catalogue, locate_set
     from lorair_cli.data.checking import check_sets
+    from lorair_cli.data.degrading import made_of
 
     names = list(SETTINGS) if setting is None else [get_setting(setting).name]
     for given in [folder] if test is None else [folder, test]:
@@ -133,10 +135,13 @@ def check(
     with Progress(console=talk, disable=not talk.is_terminal) as bars:
         bar = bars.add_task("reading", total=total)
         reports = check_sets(located, forbidden, lambda: bars.advance(bar))
+    made = made_of(folder)
+    reports = [replace(report, made=made) for report in reports]
     for report in reports:
         one, problems = report.located, report.problems
         if as_json:
-            print_json({"set": one.set.name, "pairs": len(one.pairs), "expected": one.set.pairs, "problems": problems})
+            expected = one.set.pairs if made is None else made
+            print_json({"set": one.set.name, "pairs": len(one.pairs), "expected": expected, "problems": problems})
             continue
         data.print(f"{one.set.name}: {len(one.pairs)} pairs{'' if problems else ', all well'}")
         for problem in problems:

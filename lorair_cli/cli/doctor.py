@@ -15,7 +15,7 @@ from lorair_cli.cli import options
 from lorair_cli.cli.console import data, error_as_json, print_error, print_json
 from lorair_cli.errors import LorairError
 from lorair_cli.imaging.files import printable
-from lorair_cli.settings import DEFAULT_SETTING
+from lorair_cli.settings import DEFAULT_SETTING, get_setting
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +46,7 @@ def doctor(
     """
     from lorair_cli.restoration.device import choose_device, choose_precision
 
+    get_setting(setting)
     chosen = choose_device(device)
     facts = {
         "versions": _versions(),

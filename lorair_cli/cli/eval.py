@@ -11,6 +11,7 @@ from lorair_cli.cli import measured, options
 from lorair_cli.cli.console import data, error_as_json, print_error, print_json, talk
 from lorair_cli.cli.measured import Form
 from lorair_cli.errors import ImageError, UsageError
+from lorair_cli.imaging.files import printable
 from lorair_cli.settings import DEFAULT_SETTING
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def evaluate(
     lorair eval --input night/ --metrics loe,niqe --csv
     """
     form = measured.choose_form(as_json, as_csv, as_markdown)
+    from lorair_cli.data.pairing import first_names
     from lorair_cli.evaluation.folders import folder_pairs, saved_results
     from lorair_cli.evaluation.measuring import Meter, Store, measure, parse_metrics, restorer_subject
     from lorair_cli.evaluation.protocols import get_protocol
@@ -77,6 +79,9 @@ def evaluate(
             f"{', '.join(wanted)} cannot be measured by {', '.join(names)}", "name --target, or metric loe"
         )
     pairs = folder_pairs(inputs, target, pairing, restored)
+    if pairs.unused:
+        named = printable(first_names(pairs.unused))
+        talk.print(f"{len(pairs.unused)} pictures in {target} have no input, and are not in the means: {named}")
     if inputs is None and "loe" in wanted:
         raise UsageError("loe compares with the input", "name --input")
     if restored is not None:

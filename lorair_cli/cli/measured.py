@@ -13,6 +13,7 @@ import typer
 
 from lorair_cli.cli.console import data, talk
 from lorair_cli.errors import UsageError
+from lorair_cli.settings import get_setting
 
 if TYPE_CHECKING:
     from lorair_cli.evaluation.measuring import Subject
@@ -72,6 +73,7 @@ def load_restorer(
     from lorair_cli.weights.loading import load_weights
     from lorair_cli.weights.manifest import identity
 
+    get_setting(setting)
     checkpoint = load_weights(setting, scale) if weights is None else load_weights(weights)
     restorer = Restorer(
         checkpoint,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lorair_cli.cli.console import talk
 from lorair_cli.errors import UsageError
 from lorair_cli.imaging.files import is_there
 from lorair_cli.settings import SETTINGS
@@ -109,3 +111,9 @@ def all_photos(photos: list[str] | None, from_file: str | None) -> list[str | Pa
     except OSError as error:
         raise UsageError(f"{from_file}: the list cannot be read: {error.strerror}") from error
     return [*words, *read_list(listed)]
+
+
+def tell_passed_by(kinds: Counter[str]) -> None:
+    """A line about files in folders that look like photos and cannot be read, if there are any."""
+    if kinds:
+        talk.print("passed by, as no photos that can be read: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from lorair_cli.cli import options
 from lorair_cli.cli.console import data, print_json, talk
 from lorair_cli.errors import UsageError
 from lorair_cli.imaging.files import is_folder, printable
-from lorair_cli.settings import DEFAULT_SETTING
+from lorair_cli.settings import DEFAULT_SETTING, get_setting
 
 if TYPE_CHECKING:
     from lorair_cli.restoration.batch import Outcome
@@ -166,18 +167,21 @@ def restore(
         lorair restore holiday/ -o restored/ --only-if 0.6 --json
     """
     from lorair_cli.data.pairing import first_names
-    from lorair_cli.imaging.encode import SUBSAMPLING, WriteOptions
+    from lorair_cli.imaging.encode import WriteOptions
     from lorair_cli.restoration.choices import Choices, parse_experts, parse_passes
     from lorair_cli.restoration.inputs import find_photos
     from lorair_cli.restoration.plan import Existing, passed_by, plan_jobs
 
     if overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other")
-    if subsampling is not None and subsampling not in SUBSAMPLING:
-        raise UsageError(f"there is no subsampling {subsampling!r}", f"choose from {', '.join(SUBSAMPLING)}")
+    compression = WriteOptions(quality, subsampling)
+    get_setting(setting)
     choices = Choices(None if expert is None else parse_experts(expert), strength, only_if, parse_passes(passes))
     folder = Path(output) if output and is_folder(Path(output)) else None
-    found = find_photos(options.all_photos(photos, from_file), recursive=recursive, leave_out=folder)
+    others: Counter[str] = Counter()
+    words = options.all_photos(photos, from_file)
+    found = find_photos(words, recursive=recursive, leave_out=folder, passed_by=others)
+    options.tell_passed_by(others)
     existing: Existing = "replace" if overwrite else "skip" if skip_existing else "refuse"
     jobs = plan_jobs(found, output, existing=existing, format_=format_, compare=compare, page=report)
     if passed := passed_by(found, output):
@@ -212,7 +216,7 @@ def restore(
         tell = _also_on_page(report, teller.tell, stack)
         progress = stack.enter_context(batch_progress(len(jobs)))
         stop = stack.enter_context(stop_requested())
-        written = Output(WriteOptions(quality, subsampling), format_, strip_metadata, overwrite)
+        written = Output(compression, format_, strip_metadata, overwrite, skip_existing)
         run_batch(jobs, restorer, tell, choices=choices, output=written, progress=progress, stop=stop)
         stopped = stop()
     teller.summary()

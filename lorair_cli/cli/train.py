@@ -117,12 +117,15 @@ def train(
     resolved, accelerator = _resolve(scale, recipe, changes or [], precision)
     with only_if(accelerator.is_main_process):
         photos, sets = replace(CleanPhotos.find(clean), cache=cache) if clean else None, find_sets(pairs or [], chosen)
+        validation = CleanPhotos.find(valid) if valid else None
+        if photos is not None and validation is not None:
+            _refuse_seen(photos, validation)
         folder = out or Path("runs") / f"{setting}-{scale}"
         run = TrainingRun(
             setting=chosen,
             recipe=resolved,
             clean=photos,
-            valid=CleanPhotos.find(valid) if valid else None,
+            valid=validation,
             folder=folder,
             minutes=minutes,
             data_note=data_note or _what_is_learnt_from(photos, clean or [], sets),
@@ -149,6 +152,18 @@ def train(
             )
         else:
             talk.print(f"Next: lorair restore photo.jpg --weights {result}")
+
+
+def _refuse_seen(photos: CleanPhotos, validation: CleanPhotos) -> None:
+    """``UsageError`` if photos to validate by are among those to learn from: scores would praise what was seen."""
+    from lorair_cli.data.pairing import first_names
+
+    learnt = {path.resolve() for path in photos.paths}
+    if seen := [path for path in validation.paths if path.resolve() in learnt]:
+        raise UsageError(
+            f"{len(seen)} photos of --valid are among those of --clean: {first_names(map(str, seen))}",
+            "keep them in a folder of their own",
+        )
 
 
 def _tell_data(photos: CleanPhotos | None, sets: list[LocatedSet]) -> None:

@@ -25,6 +25,8 @@ class SetReport:
     """Names of pairs whose pictures have different sizes."""
     in_test: tuple[str, ...] = ()
     """Names of pairs of which a picture, pixel by pixel, is in the test data too."""
+    made: int | None = None
+    """How many pairs `lorair data degrade` was to make, for a set that is its work; None for the published ones."""
 
     @property
     def problems(self) -> list[str]:
@@ -36,7 +38,10 @@ class SetReport:
         lines += _named("have a truth of another size", self.unlike)
         lines += _named("have no truth", self.located.without_truth)
         lines += _named("are truths without an input", self.located.without_input)
-        if s.pairs and found != s.pairs:
+        if self.made is not None:
+            if found != self.made:
+                lines.append(f"{found} of {self.made} pairs that were to be made")
+        elif s.pairs and found != s.pairs:
             memory = ", a number from memory" if s.evidence == "remembered" else ""
             lines.append(f"{found} of {s.pairs} pairs{memory}")
         return lines

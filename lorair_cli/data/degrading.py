@@ -73,6 +73,15 @@ def write_pairs(
     return written
 
 
+def made_of(out: Path) -> int | None:
+    """How many pairs of each degradation :func:`write_pairs` makes below ``out``; None if it was not its work."""
+    try:
+        held = json.loads((out / MADE).read_text(encoding="utf-8"))
+        return len(held["photos"]) * int(held["options"]["copies"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
 def _numbered(out: Path, clean: CleanPhotos, options: Degrading) -> list[int]:
     """The number, from 0, of each clean photo in the pairs below ``out``, by a list of names that is kept there.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ class FolderPairs:
 
     files: tuple[tuple[str, Path, Path | None], ...]
     """Name, input, ground truth."""
+    unused: tuple[str, ...] = ()
+    """Ground truths that no input belongs to, by name."""
 
     def __len__(self) -> int:
         return len(self.files)
@@ -65,7 +68,8 @@ def folder_pairs(inputs: Path | None, target: Path | None, pairing: str, restore
         return FolderPairs(tuple((name, path, None) for name, path in files.items()))
     truths = _pictures(target)
     if pairing == "sorted":
-        return FolderPairs(pair_by_position(files, truths).pairs)
+        # As a person would count: 2 before 10, however many zeros the other folder writes in front.
+        return FolderPairs(pair_by_position(_in_order(files), _in_order(truths)).pairs)
     if pairing not in RULES:
         raise UsageError(f"there is no way to pair called {pairing!r}", f"choose sorted, {', '.join(RULES)}")
     paired = pair_by_name(files, truths, pairing)
@@ -76,7 +80,13 @@ def folder_pairs(inputs: Path | None, target: Path | None, pairing: str, restore
         )
     if not paired.pairs:
         raise UsageError(f"no picture in {source} has a ground truth other than itself", "name another --target")
-    return FolderPairs(paired.pairs)
+    return FolderPairs(paired.pairs, tuple(paired.without_input))
+
+
+def _in_order(files: dict[str, Path]) -> dict[str, Path]:
+    """The same files, sorted with the numbers in their names taken for numbers."""
+    keys = {name: [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", name)] for name in files}
+    return {name: files[name] for name in sorted(files, key=keys.__getitem__)}
 
 
 def saved_results(restored: Path, pairs: FolderPairs) -> Subject:

@@ -27,14 +27,14 @@ from PIL import (
 )
 
 from lorair_cli.errors import ImageError
-from lorair_cli.imaging import avif, boxes, heif, ifd, png, raw
+from lorair_cli.imaging import avif, boxes, heif, ifd, jpeg, png, raw
 from lorair_cli.imaging.arrays import oriented
 from lorair_cli.imaging.files import is_folder, printable
 from lorair_cli.imaging.limits import INSTALL_FORMATS, MAX_BYTES, MAX_PIXELS, NEWER_PILLOW, check_pixels
 from lorair_cli.imaging.metadata import read_metadata
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.imaging.planes import Planes, read_planes
-from lorair_cli.imaging.profiles import colour_profile
+from lorair_cli.imaging.profiles import colour_profile, refuse_hdr
 
 READABLE = raw.SUFFIXES | {
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib"),
@@ -95,7 +95,9 @@ def decode_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Pho
     shown = printable(name)
     format_ = _format_of(data, shown)
     try:
-        return _decode(data, format_, shown, max_pixels)
+        photo = _decode(data, format_, shown, max_pixels)
+        refuse_hdr(photo.metadata.icc, shown)
+        return photo
     except ImageError:
         raise
     except MemoryError as error:
@@ -123,7 +125,9 @@ def read_file(path: Path) -> bytes:
             return file.read()
     except OSError as error:
         if is_folder(path):
-            raise ImageError(f"{shown}: is a folder, not a photo") from None
+            closed = isinstance(error, PermissionError) or not os.access(path, os.R_OK | os.X_OK)
+            reason = "the folder cannot be read: Permission denied" if closed else "is a folder, not a photo"
+            raise ImageError(f"{shown}: {reason}") from None
         raise ImageError(f"{shown}: {error.strerror or error}") from error
     except ValueError as error:  # a zero byte in the name
         raise ImageError(f"{shown}: not a file name") from error
@@ -196,8 +200,17 @@ def _decode(data: bytes, format_: str, shown: str, max_pixels: int) -> Photo:
         grey=colour.ndim == 2,
         format=format_,
         metadata=metadata,
-        notes=planes.notes + (_EXTRA_PICTURES if "mp" in image.info else ()) + _beside_the_picture(planes, tags),
+        notes=planes.notes + _left_out_of_jpeg(image, data) + _beside_the_picture(planes, tags),
     )
+
+
+def _left_out_of_jpeg(image: ImageFile.ImageFile, data: bytes) -> tuple[str, ...]:
+    """Notes on what a JPEG holds beside the picture and its metadata."""
+    if not isinstance(image, JpegImagePlugin.JpegImageFile):
+        return ()
+    notes = _EXTRA_PICTURES if "mp" in image.info else ()
+    parts = jpeg.left_out(image, data)
+    return (*notes, f"left out: {', '.join(parts)}") if parts else notes
 
 
 def _beside_the_picture(planes: Planes, tags: ifd.Tags | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lorair_cli.errors import ImageError
+from lorair_cli.errors import ImageError, UsageError
 from lorair_cli.imaging import avif, heif, ifd, jpeg, png
 from lorair_cli.imaging.arrays import Pixels, max_value, to_eight_bits, to_grey
 from lorair_cli.imaging.files import atomic_write, printable
@@ -58,6 +58,13 @@ class WriteOptions:
     lossless: bool | None = None
     """For WebP. By default what a WebP source was, otherwise lossy."""
 
+    def __post_init__(self) -> None:
+        """``UsageError`` for what is no quality or subsampling."""
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise UsageError(f"quality {self.quality} is outside 1 to 100")
+        if self.subsampling is not None and self.subsampling not in SUBSAMPLING:
+            raise UsageError(f"there is no subsampling {self.subsampling!r}", f"choose from {', '.join(SUBSAMPLING)}")
+
 
 DEFAULT_QUALITY = 95
 
@@ -76,13 +83,16 @@ def encoder_missing(format_: str) -> bool:
     return (format_ == "HEIC" and not heif.is_installed()) or format_ not in _ENCODERS
 
 
-def write_photo(photo: Photo, path: Path, options: WriteOptions | None = None, *, format_: str | None = None) -> None:
+def write_photo(
+    photo: Photo, path: Path | str, options: WriteOptions | None = None, *, format_: str | None = None
+) -> None:
     """Write ``photo`` as ``path``, in the format of its suffix or in ``format_``.
 
     The file appears whole or not at all; one that was there stays until then. 16 bits become 8, rounded, where the
     format has no more. Raises ``ImageError`` if the format cannot hold the photo (transparency, size, metadata) or the
     file cannot be written.
     """
+    path = Path(path)
     shown = printable(str(path))
     chosen = format_ or format_for(path)
     try:
@@ -98,6 +108,7 @@ def write_photo(photo: Photo, path: Path, options: WriteOptions | None = None, *
 
 def encode_photo(photo: Photo, format_: str, options: WriteOptions | None = None) -> bytes:
     """The bytes of a file of ``format_`` (a value of ``SUFFIXES``) that holds ``photo``; errors as ``write_photo``."""
+    format_ = SUFFIXES.get(f".{format_.lower()}", format_)
     longest = max(photo.size)
     if longest > _LONGEST_SIDE.get(format_, longest):
         raise ImageError(f"{format_} holds no more than {_LONGEST_SIDE[format_]} pixels a side", _USE_PNG)

@@ -159,7 +159,8 @@ def turned_upright(block: bytes, tags: Tags, orientation: int) -> bytes:
     """The EXIF ``block``, whose ``tags`` these are, of a photo that was turned upright from ``orientation``, 1 to 8.
 
     It is changed in place, because what cameras write of their own holds offsets that must stay true. The embedded
-    thumbnail, which still lies on its side, is unlinked. What cannot be understood stays as it is.
+    thumbnail is unlinked: it may lie on its side, and shows the photo as it was before anything was done to it. What
+    cannot be understood stays as it is.
     """
     patched = bytearray(with_upright_tag(block, tags))
     if orientation >= 5:
@@ -168,7 +169,7 @@ def turned_upright(block: bytes, tags: Tags, orientation: int) -> bytes:
                 if across in directory and down in directory:
                     _swap(patched, tags.order, directory[across], directory[down])
     # A link that leads nowhere may be no link but the start of something else.
-    if orientation > 1 and len(list(islice(read_pages(block), 2))) == 2:
+    if len(list(islice(read_pages(block), 2))) == 2:
         patched[tags.link.start : tags.link.stop] = bytes(len(tags.link))
     return bytes(patched)
 

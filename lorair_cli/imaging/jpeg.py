@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 import struct
 from collections.abc import Iterable
 
@@ -18,6 +19,9 @@ SEGMENT_LIMIT = 65533
 """Bytes that one segment can hold."""
 COMMENT, APP1, APP13 = b"\xff\xfe", b"\xff\xe1", b"\xff\xed"
 _MARKERS = {"COM": COMMENT, "APP1": APP1, "APP13": APP13}
+_SEGMENT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+"""Within the picture's own bytes 0xFF is followed by zero or by one of eight restart markers."""
+_END_OF_IMAGE = 0xD9
 _PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 
 COARSEST_QUALITY = 90
@@ -58,6 +62,47 @@ def native_segments(image: JpegImagePlugin.JpegImageFile) -> Pieces:
         for name, content in image.applist
         if name in ("COM", "APP13") or (name == "APP1" and content.startswith(_XMP_EXTENSION))
     )
+
+
+def left_out(image: JpegImagePlugin.JpegImageFile, data: bytes) -> list[str]:
+    """What a JPEG file ``data`` holds that is not carried over: in words, each once; empty if there is nothing."""
+    kinds = {
+        content.split(b"\0")[0][:16].decode("ascii", "replace").strip() or "unnamed data"
+        for name, content in image.applist
+        if not _is_carried(name, content)
+    }
+    parts = sorted(kinds)
+    behind = len(behind_the_picture(data))
+    if behind and "mp" not in image.info:  # of a multi-picture file, that is its other pictures
+        parts.append(f"{behind:,} bytes behind the picture, such as a motion photo's video")
+    return parts
+
+
+def behind_the_picture(data: bytes) -> bytes:
+    """What follows a JPEG's end of image, less any padding; empty for a file whose structure is broken."""
+    at = 2
+    while (marker := _next_marker(data, at)) is not None:
+        start, kind = marker
+        if kind == _END_OF_IMAGE:
+            return data[start + 2 :].strip(b"\0\xff")
+        if start + 4 > len(data):
+            break
+        at = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+    return b""
+
+
+def _next_marker(data: bytes, at: int) -> tuple[int, int] | None:
+    """Where the next marker that starts a segment, or ends the picture, stands from ``at`` on, and its number."""
+    found = _SEGMENT_MARKER.search(data, at)
+    return None if found is None else (found.end() - 2, data[found.end() - 1])
+
+
+def _is_carried(name: str, content: bytes) -> bool:
+    """Whether a segment is metadata that is kept, or says how the file itself is made."""
+    if name in ("COM", "APP0", "APP13", "APP14"):
+        return True
+    kept = {"APP1": (EXIF_PREFIX, b"Exif\0", _XMP_PREFIX, _XMP_EXTENSION), "APP2": (b"ICC_PROFILE\0", b"MPF\0")}
+    return content.startswith(kept.get(name, ())) if name in kept else False
 
 
 def photoshop_in(segment: tuple[bytes, bytes]) -> bytes | None:

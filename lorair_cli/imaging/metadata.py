@@ -11,6 +11,8 @@ from lorair_cli.imaging.ifd import Tags
 from lorair_cli.imaging.photo import Metadata, Pieces
 
 _XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>))([1-8])""")
+_XMP_MOTION = re.compile(rb"""((?:GCamera:|Camera:)?(?:MotionPhoto|MicroVideo)(?:\s*=\s*["']|>))1""")
+"""Where XMP says that a video follows the picture."""
 _LEAST_DPI, _MOST_DPI = 0.1, 100_000.0
 _PNG_RAW_EXIF = ("Raw profile type exif", "Raw profile type APP1")
 
@@ -30,6 +32,8 @@ def read_metadata(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) ->
         if named and image.format != "AVIF" and (exif_tags is None or ifd.ORIENTATION not in exif_tags.main):
             orientation = int(named[2])
         xmp = _upright_xmp(xmp)
+        if image.format in ("JPEG", "MPO") and jpeg.behind_the_picture(data):
+            xmp = _XMP_MOTION.sub(rb"\g<1>0", xmp or b"")  # the video stays behind
     if tags is not None:
         exif = ifd.exif_block(ifd.without_file_layout(tags))
     dpi = _resolution(image, exif_tags)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lorair_cli.imaging import ifd, jpeg, photoshop, tiff
+from lorair_cli.imaging import ifd, jpeg, photoshop, png, tiff
 from lorair_cli.imaging.photo import PNG_COLOUR_CHUNKS, Photo, Pieces
 from lorair_cli.imaging.png import TEXT_CHUNKS
 
@@ -29,10 +29,12 @@ def pieces_for(photo: Photo, format_: str) -> Pieces:
 def left_behind(photo: Photo, format_: str) -> str | None:
     """One line about the pieces of ``photo`` that a file of ``format_`` will lack, for the user; None if there is none.
 
-    Chunks about colour do not count: cICP has become a profile, and the others say what programs assume anyway.
+    Most chunks about colour do not count: cICP has become a profile, and the others say what programs assume anyway.
     """
     left = _sorted_out(photo, format_)[1]
     names = {_NAMES.get(name, _OTHER) for name, _ in left if name not in PNG_COLOUR_CHUNKS}
+    if photo.metadata.icc is None and not any(name == b"sRGB" for name, _ in left):
+        names |= {said for name, content in left if (said := png.unlike_srgb(name, content)) is not None}
     if not names:
         return None
     return f"{format_} has no room for what this {photo.format} held beside its pixels: {', '.join(sorted(names))}"

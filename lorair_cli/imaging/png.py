@@ -25,6 +25,10 @@ _ROWS_AT_ONCE = 64
 # Filtered photo noise hardly gets smaller above this level, only slower.
 _COMPRESSION = 4
 
+_SRGB_GAMMA = (45455,)
+_SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+"""What a PNG says in gAMA and cHRM of sRGB's colours, in hundred-thousandths (PNG, third edition, 11.3.2)."""
+
 
 def check_pixel_chunks(data: bytes) -> None:
     """``ValueError`` if a chunk of pixels is cut off or not what its checksum says; Pillow does not look at that."""
@@ -38,6 +42,17 @@ def check_pixel_chunks(data: bytes) -> None:
             if zlib.crc32(memoryview(data)[at + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
                 raise ValueError("the checksum of its pixels is wrong")
         at = end + 4
+
+
+def unlike_srgb(kind: bytes, content: bytes) -> str | None:
+    """What a chunk says of the colours, in a word, where programs would assume something else; None if nothing."""
+    usual = {b"gAMA": _SRGB_GAMMA, b"cHRM": _SRGB_CHROMATICITIES}.get(kind, ())
+    if len(content) != 4 * len(usual):
+        return None
+    values = struct.unpack(f">{len(usual)}I", content)
+    if all(abs(value - expected) <= 500 for value, expected in zip(values, usual, strict=True)):
+        return None
+    return "a tone curve of its own (gAMA)" if kind == b"gAMA" else "primaries of its own (cHRM)"
 
 
 def colour_numbers(data: bytes) -> tuple[int, int] | None:

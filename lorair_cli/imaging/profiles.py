@@ -75,10 +75,21 @@ def colour_profile(numbers: tuple[int, int] | None, shown: str, *, otherwise: by
     ``otherwise`` is the answer where the primaries are not said or not known. ``ImageError`` for HDR colours.
     """
     primaries, transfer = numbers or (None, None)
+    _refuse_hdr(transfer, shown)
+    return profile_for(primaries) if primaries == _SRGB_PRIMARIES or primaries in _PRIMARIES else otherwise
+
+
+def refuse_hdr(profile: bytes | None, shown: str) -> None:
+    """``ImageError`` for a profile that says by number that the photo, named ``shown``, is HDR (ICC.1, cicpTag)."""
+    numbers = b"" if profile is None else _elements(profile).get(b"cicp", b"")
+    if len(numbers) >= 12:
+        _refuse_hdr(numbers[9], shown)
+
+
+def _refuse_hdr(transfer: int | None, shown: str) -> None:
     if transfer in _HDR_TRANSFERS:
         name = _HDR_TRANSFERS[transfer]
         raise ImageError(f"{shown}: an HDR photo ({name}), whose colours would be lost", "convert it to SDR first")
-    return profile_for(primaries) if primaries == _SRGB_PRIMARIES or primaries in _PRIMARIES else otherwise
 
 
 def profile_for(primaries: int) -> bytes | None:

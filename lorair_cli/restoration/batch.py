@@ -49,6 +49,8 @@ class Output:
     """Leave out EXIF, XMP, DPI, texts and captions."""
     replace: bool = False
     """Results may replace files that are there already."""
+    skip: bool = False
+    """A photo whose result is there already is skipped; also if it came meanwhile, from another run."""
 
     def format_of(self, photo: Photo, job: Job) -> str:
         """The format that a result is written in, such as ``PNG``."""
@@ -67,6 +69,10 @@ class Output:
         if (bits := bits_written(result, format_)) < had:
             lost.append(f"{format_} is written with {bits} bits: --format png or tiff keeps them all")
         return tuple(line for line in lost if line is not None)
+
+    def finds(self, job: Job) -> bool:
+        """Whether the result is there, and its photo one to skip."""
+        return self.skip and job.target is not None and is_there(job.target)
 
     def copies(self, photo: Photo, job: Job) -> bool:
         """Whether a photo that is left alone can be written as the bytes it came in."""
@@ -138,10 +144,10 @@ def run_batch(
 
     def begin(job: Job) -> Future[_Read | LorairError | None]:
         if job.source is not None:
-            return reader.submit(_load, job)
+            return reader.submit(_load, job, written)
         # There is only one of these. In this thread, Ctrl-C can end the wait for a pipe in which nothing comes.
         read: Future[_Read | LorairError | None] = Future()
-        read.set_result(_load(job))
+        read.set_result(_load(job, written))
         return read
 
     with ThreadPoolExecutor(1, "lorair-read") as reader, ThreadPoolExecutor(1, "lorair-write") as writer:
@@ -173,9 +179,9 @@ def _ahead(
         started.extend((item, begin(item)) for item in islice(remaining, 1))
 
 
-def _load(job: Job) -> _Read | LorairError | None:
+def _load(job: Job, output: Output) -> _Read | LorairError | None:
     """The photo, the error that came instead, or None for a job to skip."""
-    if job.skip is not None:
+    if job.skip is not None or output.finds(job):
         return None
     try:
         return _Read(*read_source(job.source))
@@ -203,6 +209,15 @@ def _standard_input() -> bytes:
     return b"".join(parts)
 
 
+def _sidecar_of(job: Job) -> str | None:
+    """A note on the XMP file beside a photo, where raw converters keep captions and edits; None without one."""
+    if job.source is None or job.target is None:
+        return None
+    names = (job.source.with_suffix(".xmp"), job.source.with_name(f"{job.source.name}.xmp"))
+    beside = next((path for path in names if is_there(path)), None)
+    return None if beside is None else f"{printable(beside.name)}, its sidecar, is left where it is and not read"
+
+
 def _restored(
     job: Job,
     read: _Read | LorairError | None,
@@ -211,7 +226,7 @@ def _restored(
     advance: Callable[[Job, int, int], None],
 ) -> Outcome:
     if read is None:
-        return Outcome(job, "skipped")
+        return _skipped(job)
     if isinstance(read, LorairError):
         return Outcome(job, "failed", error=read)
     try:
@@ -224,8 +239,12 @@ def _restored(
     except Exception as error:
         return Outcome(job, "failed", error=_as_users_error(error, job))
     status: Literal["ok", "unchanged"] = "unchanged" if restoration.untouched else "ok"
-    planned = () if job.note is None else (job.note,)
-    return Outcome(job, status, read.photo, restoration, planned + restoration.notes)
+    notes = [note for note in (job.note, _sidecar_of(job)) if note is not None]
+    return Outcome(job, status, read.photo, restoration, (*notes, *restoration.notes))
+
+
+def _skipped(job: Job) -> Outcome:
+    return Outcome(replace(job, skip=job.skip or "exists already"), "skipped")
 
 
 def _saved(outcome: Outcome, data: bytes, output: Output) -> Outcome:
@@ -233,6 +252,8 @@ def _saved(outcome: Outcome, data: bytes, output: Output) -> Outcome:
     job, restoration = outcome.job, outcome.restoration
     if restoration is None or outcome.before is None:
         return outcome
+    if output.finds(job):
+        return _skipped(job)
     photo = restoration.photo.without_metadata() if output.strip else restoration.photo
     copied = data if restoration.untouched and output.copies(outcome.before, job) else None
     try:

@@ -140,6 +140,9 @@ def _with_targets(photos: Sequence[Found], output: str | None, format_: str | No
         raise UsageError("a photo from standard input has no name", "name the result: -o FILE, or -o - for a pipe")
     if output is not None and is_there(Path(output)) and not is_folder(Path(output)):
         raise UsageError(f"{printable(output)} is a file", "several photos need a folder to go to")
+    if output is not None and _is_file_name(output) and Path(output).suffix.lower() in WRITABLE:
+        hint = "name a folder, ending in / if it is not there and has a suffix"
+        raise UsageError(f"{printable(output)} is the name of one picture, and there may be several", hint)
     folder = None if output is None else Path(output)
     if folder is None:  # results of an earlier run are not photos to restore again
         fresh = [p for p in photos if p.named or p.path is None or not _is_result(p.path)]
@@ -200,7 +203,8 @@ def _refuse_collisions(jobs: Sequence[Job], page: Path | None) -> None:
             raise UsageError(f"{shown} is an input, and inputs are never overwritten", "choose another output")
         if identity in owners:
             both = f"{printable(owners[identity])} and {printable(owner)}"
-            raise UsageError(f"{both} would both become {shown}", "rename one of them")
+            hint = "rename one of them, or name the folder above both, with --recursive: its tree is kept"
+            raise UsageError(f"{both} would both become {shown}", hint)
         owners[identity] = owner
 
 

@@ -103,7 +103,7 @@ class Restorer:
         *,
         scale: str = "compact",
         revision: str = "main",
-        weights: Path | None = None,
+        weights: Path | str | None = None,
         device: str = "auto",
         precision: str = "auto",
         tile: int | None = None,
@@ -125,7 +125,7 @@ class Restorer:
             DeviceError: the device is not there.
         """
         return cls(
-            load_weights(name, scale, revision) if weights is None else load_weights(weights),
+            load_weights(name, scale, revision) if weights is None else load_weights(Path(weights)),
             device=device,
             precision=precision,
             tile=tile,

@@ -143,3 +143,21 @@ def test_a_picture_that_cannot_be_measured_is_named_and_the_others_go_on(folders
     assert "3.png" in reasons["3"] and "3 of 4 pictures could not be measured." in stderr
     code, stdout, _ = call(*arguments, "--csv")
     assert code == 1 and stdout.splitlines()[-1].startswith("mean of 1 of 4,")
+
+
+def test_by_position_numbers_count_as_numbers(folders, call):
+    for kind, names in (("lq", "{}.png"), ("other", "{}.png"), ("gt", "GT_{:02}.png")):
+        for path in (folders / kind).iterdir():
+            path.unlink()
+        for index in range(1, 12):
+            cv2.imwrite(str(folders / kind / names.format(index)), np.full((70, 80, 3), 20 * index, np.uint8))
+    arguments = ["--input", folders / "lq", "--target", folders / "gt", "--restored", folders / "other"]
+    code, stdout, _ = call(*arguments, "--pair", "sorted", "--metrics", "psnr", "--json")
+    assert code == 0 and json.loads(stdout)["mean"]["psnr@rgb"] == pytest.approx(100)
+
+
+def test_truths_that_no_result_belongs_to_are_told(folders, call):
+    (folders / "other" / "1.png").unlink()
+    code, stdout, stderr = call("--target", folders / "gt", "--restored", folders / "other", "--json")
+    assert code == 0 and len(json.loads(stdout)["images"]) == 1
+    assert "1 pictures in" in stderr and "have no input, and are not in the means: 1" in stderr

@@ -233,3 +233,31 @@ def test_a_router_alone_classifies_and_says_that_it_cannot_restore(script, check
     assert called.code == 0 and sum(called.rows[0]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     called = script("restore", photo, "-o", tmp_path / "out.png", "--weights", alone, "--device", "cpu")
     assert called.code == 1 and called.stderr.splitlines()[-2].startswith("Error: these weights are a router alone")
+
+
+def test_a_result_that_came_meanwhile_makes_a_photo_one_to_skip(lorair, tree, tmp_path, monkeypatch):
+    """Two runs may share a folder: what the other has done is no failure, and not done again."""
+    restored, restore = [], Restorer.restore
+
+    def meanwhile(self, photo, *how, **more):
+        restored.append(photo)
+        for name in ("a.png", "b.jpg"):
+            (tmp_path / "out").mkdir(exist_ok=True)
+            (tmp_path / "out" / name).write_bytes(b"the other's")
+        return restore(self, photo, *how, **more)
+
+    monkeypatch.setattr(Restorer, "restore", meanwhile)
+    called = lorair("restore", tree, "-o", tmp_path / "out", "--skip-existing", "--json")
+    assert called.code == 0 and [row["status"] for row in called.rows] == ["skipped", "skipped"]
+    assert (tmp_path / "out" / "a.png").read_bytes() == b"the other's"
+
+
+def test_a_sidecar_is_told_of(lorair, photo, tmp_path):
+    photo.with_suffix(".xmp").write_text("<x:xmpmeta/>")
+    notes = lorair("restore", photo, "-o", tmp_path / "out.png", "--json").rows[0]["notes"]
+    assert notes == [f"{photo.stem}.xmp, its sidecar, is left where it is and not read"]
+
+
+def test_a_setting_that_is_none_is_refused_even_beside_weights(lorair, photo, tmp_path):
+    for command in (["restore", photo, "-o", tmp_path / "o.png"], ["classify", photo], ["doctor"]):
+        assert "no setting" in lorair(*command, "--setting", "nosuch").stderr

@@ -180,3 +180,11 @@ def test_no_pairs_among_the_clean_photos(clean):
         app, ["data", "degrade", str(folder), "-o", str(folder / "pairs"), "--setting", "3task"]
     )
     assert "would be taken for such" in str(result.exception.hint) and not (folder / "pairs").exists()
+
+
+def test_what_was_made_passes_its_own_check(clean, tmp_path):
+    write_pairs(clean, get_setting("3task"), tmp_path, Degrading(side=64))
+    check = ["data", "check", str(tmp_path), "--setting", "3task"]
+    assert CliRunner().invoke(app, check).exit_code == 0
+    next(tmp_path.rglob("*.png")).unlink()
+    assert CliRunner().invoke(app, check).exit_code == 1

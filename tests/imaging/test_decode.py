@@ -1,6 +1,7 @@
 """What is in a photo comes out of it."""
 
 import io
+import struct
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from imaging.decode_samples import (
 from PIL import Image, ImageCms, ImageOps
 
 from lorair_cli.errors import ImageError
+from lorair_cli.imaging.profiles import srgb_profile
 
 # Formats and modes ----------------------------------------------------------------------------------------------
 
@@ -305,3 +307,42 @@ def test_extreme_shapes(shape, dtype):
     pixels = RNG.integers(0, 200, (*shape, 3), dtype)
     for suffix in (".png", ".tiff"):
         assert_pixels(decode(cv2.imencode(suffix, pixels[..., ::-1])[1].tobytes()), pixels)
+
+
+def with_segment(data, marker, content):
+    return data[:2] + marker + struct.pack(">H", len(content) + 2) + content + data[2:]
+
+
+def test_what_a_jpeg_holds_beside_its_picture_is_told():
+    xmp = b'<x:xmpmeta><rdf:Description GCamera:MotionPhoto="1" GCamera:MotionPhotoVersion="1"/></x:xmpmeta>'
+    plain = saved(SMOOTH, "JPEG", xmp=xmp)
+    assert decode(plain).notes == () and b'MotionPhoto="1"' in decode(plain).metadata.xmp
+    assert decode(plain + bytes(64)).notes == ()  # padding
+    moving = decode(with_segment(plain, b"\xff\xe1", b"FLIR\0" + bytes(20)) + b"ftypmp42" * 4)
+    assert moving.notes == ("left out: FLIR, 32 bytes behind the picture, such as a motion photo's video",)
+    assert b'MotionPhoto="0"' in moving.metadata.xmp and b'Version="1"' in moving.metadata.xmp
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_restart_markers_and_several_scans_are_the_picture(progressive):
+    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    _, data = cv2.imencode(
+        ".jpg", noise, [cv2.IMWRITE_JPEG_RST_INTERVAL, 2, cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)]
+    )
+    assert decode(data.tobytes()).notes == ()
+    assert decode(data.tobytes() + b"more").notes[0].startswith("left out: 4 bytes behind the picture")
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP"])
+def test_hdr_said_by_a_profile_is_refused(format_, transfer):
+    profile = srgb_profile()
+    place = profile.index(b"cprt", 128)  # the statement of copyright gives way
+    (offset,) = struct.unpack_from(">I", profile, place + 4)
+    numbers = b"cicp" + bytes(4) + bytes((9, transfer, 0, 1))
+    hdr = bytearray(profile)
+    hdr[place : place + 4] = b"cicp"
+    hdr[offset : offset + 12] = numbers
+    with pytest.raises(ImageError, match="an HDR photo"):
+        decode(saved(SMOOTH, format_, icc_profile=bytes(hdr)))
+    assert decode(saved(SMOOTH, format_, icc_profile=profile)).metadata.icc == profile

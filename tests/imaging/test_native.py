@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 import tifffile
-from imaging.decode_samples import SMOOTH, decode, saved
+from imaging.decode_samples import SMOOTH, chunk, decode, saved
 from PIL import Image, IptcImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
@@ -123,3 +123,23 @@ def test_texts_of_a_png_stay_behind_and_its_colours_do_not_count():
     info.add(b"tIME", bytes((7, 208, 1, 1, 0, 0, 0)))
     line = left_behind(decode(saved(SMOOTH, "PNG", pnginfo=info)), "JPEG")
     assert "texts" in line and "time" in line
+
+
+@pytest.mark.parametrize(
+    ("kind", "usual", "other"),
+    [
+        (b"gAMA", struct.pack(">I", 45455), struct.pack(">I", 100000)),
+        (
+            b"cHRM",
+            struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
+            struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000),
+        ),
+    ],
+)
+def test_colours_that_only_a_png_can_say_are_told_where_they_are_lost(kind, usual, other):
+    def told(content, format_="JPEG"):
+        data = saved(SMOOTH, "PNG")
+        return left_behind(decode(data[:33] + chunk(kind, content) + data[33:]), format_)
+
+    assert told(usual) is None and told(other, "PNG") is None
+    assert told(other).endswith(f"of its own ({kind.decode()})")

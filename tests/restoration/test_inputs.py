@@ -1,4 +1,5 @@
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,39 @@ def test_nothing_to_do(tmp_path):
 )
 def test_lists_of_names(data, names):
     assert read_list(data) == [Path(name) for name in names]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_lists_that_windows_writes(encoding):
+    assert read_list("a.jpg\r\nsub/ö.png\r\n".encode(encoding)) == [Path("a.jpg"), Path("sub/ö.png")]
+
+
+def test_a_broken_list_in_utf_16_is_refused():
+    with pytest.raises(UsageError, match="UTF-16"):
+        read_list(b"\xff\xfea")
+
+
+def test_what_looks_like_a_photo_and_is_passed_by_is_counted(tmp_path):
+    for name in ("a.png", "b.gif", "c.GIF", "notes.txt", "d.psd"):
+        (tmp_path / name).touch()
+    (tmp_path / "broken.jpg").symlink_to("nowhere")
+    passed = Counter()
+    assert [found.path.name for found in find_photos([tmp_path], passed_by=passed)] == ["a.png"]
+    assert passed == {".gif": 2, ".psd": 1, "broken link": 1}
+
+
+def test_a_closed_folder_below_is_a_photo_that_fails(tmp_path, monkeypatch):
+    (tmp_path / "a.png").touch()
+    closed = tmp_path / "lost+found"
+    closed.mkdir()
+    iterdir = Path.iterdir
+
+    def guarded(folder):
+        if folder == closed:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", guarded)
+    assert [found.path for found in find_photos([tmp_path], recursive=True)] == [tmp_path / "a.png", closed]
+    with pytest.raises(UsageError, match="Permission denied"):
+        find_photos([closed])

@@ -180,3 +180,10 @@ def test_pipes(tmp_path):
         plan_jobs([Found(None)], str(tmp_path))
     with pytest.raises(UsageError, match="--compare"):
         plan_jobs([Found(None)], None, compare=True)
+
+
+def test_the_name_of_a_picture_is_no_folder_for_several(tmp_path):
+    photos = [Found(tmp_path / name) for name in ("a.jpg", "b.jpg")]
+    with pytest.raises(UsageError, match="the name of one picture"):
+        plan_jobs(photos, str(tmp_path / "both.png"))
+    assert plan_jobs(photos, f"{tmp_path}/both.png/")[0].target == tmp_path / "both.png" / "a.jpg"
