@@ -23,6 +23,9 @@ MOST_BY_ITSELF = 3
 SHADOW = "shadow"
 """What a router takes a photo with nothing wrong for as often, and what a wrong expert costs most for."""
 
+BLUR = "blur"
+"""What costs most to take for a shadow: a blurred photo loses ten decibels by that."""
+
 HAZE = "haze"
 """What is no second choice where nothing seems wrong: its expert finds haze to take away in any photo, which then looks
 less hazy, and all of the photo has changed."""
@@ -52,6 +55,14 @@ IMAGINED = 0.45
 PLAINLY_LIGHTENED = 10 ** (-25 / 20)
 """The difference from which on a shadow was there, whatever the router sees afterwards: the expert hardly touches a
 photo without any. 25 dB."""
+
+
+SHARPENED = 0.03
+"""The least difference that the expert for blur makes to a photo that is blurred: 30 dB. Of 17 photos that were blurred
+and taken for shadows it changes 12 so much, of 100 with shadows, for which blur was as likely, two."""
+
+LEAST_BLUR = 0.05
+"""How probable blur must be for that to be tried."""
 
 
 def can_check(degradations: Collection[str], experts: int, nothing: str) -> bool:
@@ -101,6 +112,15 @@ def second_choice(before: Diagnosis, after: Diagnosis, nothing: str) -> str | No
     doubtful = left_of(before.likeliest, before, after) >= UNREPAIRED
     least = SECOND if doubtful else max(SECOND, LEVEL * before.confidence)
     return second if before.probabilities[second] >= least else None
+
+
+def may_be_blurred(before: Diagnosis) -> bool:
+    """Whether a photo that is taken for one with a shadow is worth a try of the expert for blur."""
+    return (
+        before.likeliest == SHADOW
+        and before.confidence < BEYOND_DOUBT
+        and before.probabilities.get(BLUR, 0.0) >= LEAST_BLUR
+    )
 
 
 def takes_over(second: str, before: Diagnosis, after: Diagnosis, instead: Diagnosis, changed: float) -> bool:

@@ -18,10 +18,13 @@ from lorair_cli.imaging.views import views_of
 from lorair_cli.model.routing import Routing, convinced, mixture_weights
 from lorair_cli.restoration.blending import blended, holes_filled
 from lorair_cli.restoration.checks import (
+    BLUR,
     MOST_BY_ITSELF,
+    SHARPENED,
     can_check,
     change,
     finds_more,
+    may_be_blurred,
     second_choice,
     takes_over,
     was_imagined,
@@ -259,6 +262,10 @@ class Restorer:
             return _Attempt(restored, changed, self._diagnosis(routing), seen, self._diagnosis(seen))
 
         first = attempt(routing)
+        if may_be_blurred(first.before):
+            sharpened = attempt(self._told(routing, {BLUR: 1.0}))
+            if sharpened.changed >= SHARPENED:
+                return sharpened
         second = second_choice(first.before, first.after, self.info.untouched_as)
         if second is not None:
             instead = attempt(self._told(routing, {second: 1.0}))

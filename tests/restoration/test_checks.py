@@ -4,6 +4,7 @@ import pytest
 from lorair_cli.restoration.checks import (
     BEYOND_DOUBT,
     IMAGINED,
+    LEAST_BLUR,
     LEVEL,
     LIGHTENED,
     PLAINLY_LIGHTENED,
@@ -13,6 +14,7 @@ from lorair_cli.restoration.checks import (
     can_check,
     change,
     finds_more,
+    may_be_blurred,
     second_choice,
     takes_over,
     was_imagined,
@@ -131,3 +133,19 @@ def test_change_is_the_rms_difference_of_floats(dtype):
     before, after = (rng.integers(0, white, (5, 7, 3), dtype=dtype, endpoint=True) for _ in range(2))
     assert change(before, before) == 0
     assert change(before, after) == pytest.approx(np.sqrt(np.mean((before / white - after / white) ** 2)), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("seen", "tried"),
+    [
+        ({"shadow": 0.8, "blur": LEAST_BLUR}, True),
+        ({"shadow": 0.8, "blur": LEAST_BLUR - 0.01}, False),
+        ({"shadow": BEYOND_DOUBT, "blur": LEAST_BLUR}, False),
+        ({"jpeg": 0.5, "blur": 0.4}, False),
+    ],
+    ids=["a shadow, perhaps", "sharp", "a shadow, surely", "no shadow"],
+)
+def test_what_is_taken_for_a_shadow_may_be_blurred(seen, tried):
+    assert may_be_blurred(sees(**seen)) is tried
+    few = Diagnosis({"shadow": 0.8, "haze": 0.2}, (Expert("shadow", 1.0),))
+    assert not may_be_blurred(few)

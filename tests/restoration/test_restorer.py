@@ -304,8 +304,22 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
     ]
 
 
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checking, monkeypatch, enough):
+    for rule, answer in (("finds_more", False), ("second_choice", None), ("was_imagined", False)):
+        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+    once = checking.restore(Photo(CAT))
+    sharpened = checking.restore(Photo(CAT), choices=Choices(experts={"blur": 1.0}))
+    changed = np.sqrt(np.mean((sharpened.photo.rgb / 255 - CAT / 255) ** 2))
+    monkeypatch.setattr(module, "may_be_blurred", lambda before: before == once.diagnosis)
+    monkeypatch.setattr(module, "SHARPENED", changed * (0.99 if enough else 1.01))
+    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
+    assert np.array_equal(result.photo.rgb, (sharpened if enough else once).photo.rgb)
+    assert result.passes == (sharpened if enough else once).passes
+
+
 def test_who_names_experts_or_knows_few_degradations_has_no_second_thoughts(checking, restorer, monkeypatch):
-    for rule in ("finds_more", "second_choice", "was_imagined"):
+    for rule in ("finds_more", "second_choice", "was_imagined", "may_be_blurred"):
         monkeypatch.setattr(module, rule, lambda *seen: pytest.fail("asked"))
     by_hand = checking.restore(Photo(CAT), choices=Choices(experts={"noise": 1.0}, passes=None))
     assert len(by_hand.passes) == 1
