@@ -20,6 +20,9 @@ class Routing:
     mixture: Tensor
     """``(n,)`` expert weights: zero for those not selected. The router's sum to one; those that a user names are as
     named, and without experts all are zero."""
+    looks: tuple[Tensor, Tensor] | None = None
+    """Of a large photo the probabilities ``(n,)`` by a look at the photo and by one at a small copy of it; the logits
+    and the prior are those of the surer one."""
 
     @property
     def probabilities(self) -> Tensor:

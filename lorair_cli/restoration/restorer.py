@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lorair_cli.errors import ImageError, UsageError, WeightsError
-from lorair_cli.imaging.arrays import to_eight_bits, without_colour
+from lorair_cli.imaging.arrays import Pixels, to_eight_bits, without_colour
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.imaging.views import views_of
 from lorair_cli.model.routing import Routing, convinced, mixture_weights
@@ -31,6 +31,7 @@ from lorair_cli.restoration.checks import (
 )
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.device import DTYPES, choose_device, choose_precision
+from lorair_cli.restoration.distance import belongs_afar, carried_over, from_afar, is_large
 from lorair_cli.restoration.memory import FREE_SOME, choose_tile, free_memory, is_out_of_memory
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
 from lorair_cli.restoration.tiled import ProgressCallback, TiledNetwork, smallest_tile
@@ -159,13 +160,21 @@ class Restorer:
 
     @torch.inference_mode()
     def route(self, photo: Photo) -> Routing:
-        """Look at the whole photo once: prior, logits and the mixture of experts.
+        """Look at the whole photo: prior, logits and the mixture of experts.
+
+        A router whose local views are cut from the photo as it is (the paper's) looks at a small copy of a large one,
+        too, and believes what it is surer of: it has seen no drop or flake as large as on such a photo.
 
         Raises:
             ImageError: the router gave NaN or infinity, in float32 too, or memory ran out.
         """
         try:
-            return self._look(photo)
+            near = self._look(photo.rgb)
+            if self.info.router.view_mode != "native" or not is_large(photo.rgb):
+                return near
+            far = self._look(from_afar(photo.rgb))
+            surer = max(near, far, key=lambda look: float(look.probabilities.max()))
+            return replace(surer, looks=(near.probabilities, far.probabilities))
         except (MemoryError, RuntimeError) as error:
             if is_out_of_memory(error):
                 raise ImageError(
@@ -173,9 +182,9 @@ class Restorer:
                 ) from error
             raise
 
-    def _look(self, photo: Photo) -> Routing:
+    def _look(self, rgb: Pixels) -> Routing:
         config = self.info.router
-        rgb = to_eight_bits(photo.rgb)
+        rgb = to_eight_bits(rgb)
         views = torch.from_numpy(views_of(rgb, config.view_mode, config.encoder.view)).permute(0, 3, 1, 2)
         views = (views.float() / 255)[None].to(self.device)
         with torch.autocast(self.device.type, DTYPES[self.precision], enabled=self.precision != "float32"):
@@ -276,14 +285,24 @@ class Restorer:
         return first
 
     def _pass(self, photo: Photo, routing: Routing, work: _Work) -> Photo:
-        rgb, tiles = self.require_network().restore(
-            photo.rgb, routing, self.tile, self.precision, work.progress, work.notes
-        )
+        network, afar = self.require_network(), work.by_itself and self._belongs_afar(routing)
+        given = from_afar(photo.rgb) if afar else photo.rgb
+        rgb, tiles = network.restore(given, routing, self.tile, self.precision, work.progress, work.notes)
         work.tiles += tiles
-        if work.spares and [self.info.degradations[i] for i in routing.selected] == [HOLES]:
+        if afar:
+            rgb = carried_over(photo.rgb, given, rgb)
+        if work.by_itself and [self.info.degradations[i] for i in routing.selected] == [HOLES]:
             rgb = holes_filled(photo.rgb, rgb)
         # The network answers in colour; what is judged and passed on must be the picture that will be written.
         return photo.with_rgb(without_colour(rgb) if photo.grey else rgb)
+
+    def _belongs_afar(self, routing: Routing) -> bool:
+        """Whether the chosen experts repair a large photo on its small copy."""
+        if routing.looks is None:
+            return False
+        names = self.info.degradations
+        near, far = (dict(zip(names, look.tolist(), strict=True)) for look in routing.looks)
+        return belongs_afar([names[i] for i in routing.selected], near, far)
 
     def _told(self, routing: Routing, experts: Mapping[str, float]) -> Routing:
         """What the router would have said, had it chosen these experts."""
@@ -332,7 +351,7 @@ class _Work:
     """What comes up while a photo is restored."""
 
     progress: ProgressCallback | None
-    spares: bool
-    """Whether filling holes leaves the rest of the photo as it was."""
+    by_itself: bool
+    """The program decides how far to go: holes are filled and nothing else, large photos are repaired from afar."""
     notes: list[str] = field(default_factory=list)
     tiles: int = 0
