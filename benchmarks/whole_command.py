@@ -76,7 +76,7 @@ def clock_phases(photo: Path, scale: str, setting: str) -> dict[str, float]:
     def clock(name: str) -> Iterator[None]:
         began = time.perf_counter()
         yield
-        laps[name] = time.perf_counter() - began
+        laps[name] = laps.get(name, 0.0) + time.perf_counter() - began
 
     with clock("start"):
         from lorair_cli.cli.process import prepare_process
@@ -85,6 +85,7 @@ def clock_phases(photo: Path, scale: str, setting: str) -> dict[str, float]:
         from lorair_cli.imaging.decode import decode_photo, read_file
         from lorair_cli.imaging.encode import WriteOptions, encode_photo
         from lorair_cli.restoration import tiled
+        from lorair_cli.restoration.choices import Choices
         from lorair_cli.restoration.restorer import Restorer
     with clock("weights"):
         restorer = Restorer.from_pretrained(setting, scale=scale)
@@ -100,7 +101,7 @@ def clock_phases(photo: Path, scale: str, setting: str) -> dict[str, float]:
     with clock("decode"):
         decoded = decode_photo(read_file(photo), str(photo))
     with clock("network"):
-        result = restorer.restore(decoded)
+        result = restorer.restore(decoded, choices=Choices(passes=None))  # as the command does
     laps["network"] -= laps["route"] + laps["fold"]
     with clock("encode"):
         encode_photo(result.photo, "JPEG", WriteOptions())

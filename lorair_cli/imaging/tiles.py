@@ -55,9 +55,9 @@ def plan_tiles(height: int, width: int, tile: int, overlap: int, multiple: int) 
     """Windows that cover ``height`` x ``width`` pixels, row by row, neighbours sharing ``overlap`` pixels or more.
 
     Every window starts at a multiple of ``multiple``, so that a network's strides and a JPEG's 8x8 blocks fall as they
-    do on the whole photo. Windows measure ``tile`` pixels and are spread evenly; the last one of a row or column is
-    moved inside, and is shorter by less than ``multiple`` where the size is no multiple. A photo that fits into a tile
-    is one window.
+    do on the whole photo. As few windows as there would be of ``tile`` pixels share a side evenly, and are as short as
+    they can be then, for what neighbours share is computed twice. The last one of a row or column is moved inside, and
+    is shorter by less than ``multiple`` where the size is no multiple. A photo that fits into a tile is one window.
 
     Raises ``UsageError`` if a step from tile to tile, ``tile - overlap``, would be shorter than ``multiple``.
     """
@@ -79,6 +79,12 @@ def _spans(length: int, tile: int, overlap: int, multiple: int) -> list[tuple[in
     last = -(-(length - tile) // multiple)
     longest_step = (tile - overlap) // multiple
     steps = -(-last // longest_step)
+    shortest = -(-(length + steps * overlap) // ((steps + 1) * multiple)) * multiple
+    for shorter in range(shortest, tile, multiple):
+        left = -(-(length - shorter) // multiple)
+        if -(-left // steps) * multiple + overlap <= shorter:  # the longest step from one window to the next
+            tile, last = shorter, left
+            break
     starts = [index * last // steps * multiple for index in range(steps + 1)]
     return [(start, min(start + tile, length)) for start in starts]
 

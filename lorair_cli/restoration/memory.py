@@ -13,6 +13,9 @@ LARGEST_TILE = 1024
 """Side in pixels of the tile that every device with enough memory takes, so that all of them give the same picture:
 few pixels are computed twice, and the compact network needs about 0.6 GB."""
 
+LARGEST_WHOLE = 2_400_000
+"""Pixels of a photo that is not cut up at all, where memory allows: what an expert pools is then that of the whole."""
+
 _SIDES = (LARGEST_TILE, 768, 512, 384, 256, 192, 128)
 
 FINEST_MAPS = 13
@@ -38,6 +41,13 @@ def choose_tile(config: NetworkConfig, free: int | None) -> int:
         return LARGEST_TILE
     pixels = free * _SHARE / bytes_per_pixel(config)
     return next((side for side in _SIDES if side * side <= pixels), _SIDES[-1])
+
+
+def choose_whole(config: NetworkConfig, free: int | None) -> int:
+    """Pixels that a photo may have to be restored in one piece, when ``free`` bytes are to be had."""
+    if free is None:
+        return LARGEST_TILE**2
+    return min(LARGEST_WHOLE, int(free * _SHARE / bytes_per_pixel(config)))
 
 
 def free_memory(device: torch.device) -> int | None:

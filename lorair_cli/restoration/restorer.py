@@ -32,7 +32,7 @@ from lorair_cli.restoration.checks import (
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.device import DTYPES, choose_device, choose_precision
 from lorair_cli.restoration.distance import belongs_afar, carried_over, from_afar, is_large
-from lorair_cli.restoration.memory import FREE_SOME, choose_tile, free_memory, is_out_of_memory
+from lorair_cli.restoration.memory import FREE_SOME, choose_tile, choose_whole, free_memory, is_out_of_memory
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
 from lorair_cli.restoration.tiled import ProgressCallback, TiledNetwork, smallest_tile
 from lorair_cli.settings import DEFAULT_SETTING, HOLES
@@ -68,7 +68,7 @@ class Restorer:
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
             precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
             tile: side of a tile in pixels; 0 restores every photo in one piece, None takes what fits into
-                the memory that is free now, at most ``LARGEST_TILE``.
+                the memory that is free now, at most ``LARGEST_TILE``, and cuts no photo of ``LARGEST_WHOLE`` pixels.
             top_k: experts to mix; None takes the number that the weights were trained with.
             pooling_window: local pooling in pixels (384 in the authors' code); None pools over the whole tile.
 
@@ -81,7 +81,9 @@ class Restorer:
         self.info = checkpoint.info
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        self.tile = choose_tile(self.info.network, free_memory(self.device)) if tile is None else tile
+        free = free_memory(self.device) if tile is None else 0
+        self.tile = choose_tile(self.info.network, free) if tile is None else tile
+        self._whole = choose_whole(self.info.network, free)
         self.top_k = self.info.top_k if top_k is None else top_k
         self.pooling_window = pooling_window
         if pooling_window is not None and pooling_window < 1:
@@ -287,7 +289,8 @@ class Restorer:
     def _pass(self, photo: Photo, routing: Routing, work: _Work) -> Photo:
         network, afar = self.require_network(), work.by_itself and self._belongs_afar(routing)
         given = from_afar(photo.rgb) if afar else photo.rgb
-        rgb, tiles = network.restore(given, routing, self.tile, self.precision, work.progress, work.notes)
+        tile = 0 if given.shape[0] * given.shape[1] <= self._whole else self.tile
+        rgb, tiles = network.restore(given, routing, tile, self.precision, work.progress, work.notes)
         work.tiles += tiles
         if afar:
             rgb = carried_over(photo.rgb, given, rgb)

@@ -5,8 +5,10 @@ from lorair_cli.model.config import NetworkConfig
 from lorair_cli.restoration import memory
 from lorair_cli.restoration.memory import (
     LARGEST_TILE,
+    LARGEST_WHOLE,
     bytes_per_pixel,
     choose_tile,
+    choose_whole,
     free_memory,
     is_out_of_memory,
 )
@@ -69,3 +71,10 @@ def test_the_allocator_of_this_torch_says_it_in_words_we_know():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
+
+
+def test_what_is_restored_in_one_piece_needs_no_more_than_half_the_memory():
+    assert choose_whole(COMPACT, None) == LARGEST_TILE**2 < LARGEST_WHOLE == choose_whole(COMPACT, 100 * GIB)
+    for free in (GIB // 10, GIB, 2 * GIB):
+        assert 0 < choose_whole(COMPACT, free) * bytes_per_pixel(COMPACT) <= free / 2
+    assert choose_whole(COMPACT, 0) == 0

@@ -350,3 +350,12 @@ def test_every_pass_looks_anew(restorer):
     half = restorer.restore(Photo(CAT), choices=Choices(passes=2, strength=0.5)).photo.rgb
     middle = (CAT + twice.photo.rgb.astype(float)) / 2
     assert np.abs(half - middle).max() <= 0.5 + 1e-6, "strength is about the whole way, not each pass"
+
+
+def test_a_photo_of_middling_size_is_not_cut_up_unless_a_tile_is_named(checkpoint, monkeypatch):
+    monkeypatch.setattr(module, "choose_tile", lambda *_: 128)
+    monkeypatch.setattr(module, "choose_whole", lambda config, free: 0 if free == 0 else 160 * 160)
+    scene = cv2.resize(CAT, (161, 160))
+    chosen, named = (Restorer(checkpoint, device="cpu", precision="float32", tile=tile) for tile in (None, 128))
+    assert chosen.restore(Photo(scene[:, :160])).tiles == 1 < chosen.restore(Photo(scene)).tiles
+    assert named.restore(Photo(scene[:, :160])).tiles > 1
