@@ -9,7 +9,8 @@ paper, and the share of photos whose most probable degradation is right. Untouch
 themselves. Of several folders the table also has the gain in each. With ``--by-hand`` the right expert is also named,
 as ``lorair restore --expert`` does: what is missing then is the network's part. With ``--stage-1`` the same inputs also
 go through the network without its experts, in one pass, which is stage 1 where stage 2 trained experts alone, and a
-last line has the means over the degradations.
+last line has the means over the degradations. ``--enlarge N`` makes the clean photos N times as large first, as from a
+camera of more pixels; they have no finer detail then, but what is done to them is as much larger as they are.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from lorair_cli.evaluation import metrics
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
+from lorair_cli.restoration.distance import is_large
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.settings import DEFAULT_SETTING, HOLES, TEN_DEGRADATIONS
 from lorair_cli.weights.checkpoint import Checkpoint
@@ -73,6 +75,13 @@ def read(path: Path) -> Pixels:
     return np.ascontiguousarray(image[..., ::-1])
 
 
+def enlarged(image: Pixels, times: float) -> Pixels:
+    """A photo ``times`` as wide and high."""
+    if times == 1:
+        return image
+    return np.asarray(cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
 def without_experts(checkpoint: Checkpoint) -> Checkpoint:
     """The same network and router with no expert at all."""
     info = replace(checkpoint.info, network=replace(checkpoint.info.network, experts=0))
@@ -89,6 +98,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--pooling-window", type=int)
     parser.add_argument("--by-hand", action="store_true", help="also with the right expert named")
+    parser.add_argument("--enlarge", type=float, default=1.0, help="make the photos so many times as large first")
     parser.add_argument("--stage-1", action="store_true", help="also without experts")
     args = parser.parse_args()
     checkpoint = load_weights(args.weights or DEFAULT_SETTING)
@@ -98,7 +108,7 @@ def main() -> None:
         plain = Restorer(without_experts(checkpoint), precision=args.precision, pooling_window=args.pooling_window)
     folders = [sorted(folder.glob("*.png"))[: args.limit] for folder in args.photos]
     photos = [path for folder in folders for path in folder]
-    clean = [read(p) for p in photos]
+    clean = [enlarged(read(p), args.enlarge) for p in photos]
     print(f"{len(clean)} photos, {restorer.precision}, top-k {restorer.top_k}\n")
     extra = "".join(f" gain in {folder.name} |" for folder in args.photos) if len(folders) > 1 else ""
     extra += " gain, expert named |" if args.by_hand else ""
@@ -118,7 +128,9 @@ def main() -> None:
             before.append(psnr(lq, gt))
             after.append(psnr(result.photo.rgb, gt))
             # Most photos get one pass by the router's choice anyway, and all of what it changes.
-            as_routed = result.passes == (result.diagnosis,) and result.diagnosis.likeliest != HOLES
+            as_routed = (
+                result.passes == (result.diagnosis,) and result.diagnosis.likeliest != HOLES and not is_large(lq)
+            )
             single = result if as_routed else restorer.restore(Photo(lq))
             one_pass.append(psnr(single.photo.rgb, gt))
             if args.by_hand and degradation != UNTOUCHED:
