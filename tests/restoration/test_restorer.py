@@ -359,3 +359,16 @@ def test_a_photo_of_middling_size_is_not_cut_up_unless_a_tile_is_named(checkpoin
     chosen, named = (Restorer(checkpoint, device="cpu", precision="float32", tile=tile) for tile in (None, 128))
     assert chosen.restore(Photo(scene[:, :160])).tiles == 1 < chosen.restore(Photo(scene)).tiles
     assert named.restore(Photo(scene[:, :160])).tiles > 1
+
+
+@pytest.mark.parametrize(("room", "folds"), [(2**26, 2), (0, 3)])
+def test_folded_networks_are_kept_as_far_as_there_is_room(checkpoint, monkeypatch, room, folds):
+    folded, fold = [], tiled.fold
+    monkeypatch.setattr(tiled, "KEPT_BYTES", room)
+    monkeypatch.setattr(tiled, "fold", lambda *how: folded.append(how) or fold(*how))
+    restorer = Restorer(checkpoint, device="cpu", precision="float32")
+    first, _, again = (
+        restorer.restore(Photo(CAT), choices=Choices(experts={name: 1.0})).photo.rgb
+        for name in ("rain", "haze", "rain")
+    )
+    assert np.array_equal(first, again) and len(folded) == folds
