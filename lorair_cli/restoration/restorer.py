@@ -24,6 +24,7 @@ from lorair_cli.restoration.checks import (
     can_check,
     change,
     finds_more,
+    fine_detail,
     may_be_blurred,
     second_choice,
     takes_over,
@@ -273,9 +274,9 @@ class Restorer:
             return _Attempt(restored, changed, self._diagnosis(routing), seen, self._diagnosis(seen))
 
         first = attempt(routing)
-        if may_be_blurred(first.before):
+        if routing.looks is None and may_be_blurred(first.before):  # a large photo has no detail as fine as its pixels
             sharpened = attempt(self._told(routing, {BLUR: 1.0}))
-            if sharpened.changed >= SHARPENED:
+            if sharpened.changed >= SHARPENED * fine_detail(photo.rgb):
                 return sharpened
         second = second_choice(first.before, first.after, self.info.untouched_as)
         if second is not None:

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from lorair_cli.restoration.checks import (
     can_check,
     change,
     finds_more,
+    fine_detail,
     may_be_blurred,
     second_choice,
     takes_over,
@@ -149,3 +151,11 @@ def test_what_is_taken_for_a_shadow_may_be_blurred(seen, tried):
     assert may_be_blurred(sees(**seen)) is tried
     few = Diagnosis({"shadow": 0.8, "haze": 0.2}, (Expert("shadow", 1.0),))
     assert not may_be_blurred(few)
+
+
+@pytest.mark.parametrize("height", [1, 255, 256, 257, 600])
+def test_fine_detail_is_what_the_means_around_lack(height):
+    photo = np.random.default_rng(3).integers(0, 256, (height, 40, 3), np.uint8)
+    means = cv2.blur(photo.astype(np.float32), (3, 3), borderType=cv2.BORDER_REPLICATE)
+    assert fine_detail(photo) == pytest.approx(np.sqrt(np.mean((photo - means) ** 2)) / 255, rel=1e-4)
+    assert fine_detail(np.full((height, 40, 3), 90, np.uint8)) == pytest.approx(0, abs=1e-6)

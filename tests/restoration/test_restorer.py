@@ -14,7 +14,7 @@ from lorair_cli.model.routing import convinced, mixture_weights
 from lorair_cli.restoration import restorer as module
 from lorair_cli.restoration import tiled
 from lorair_cli.restoration.blending import holes_filled
-from lorair_cli.restoration.checks import MOST_BY_ITSELF
+from lorair_cli.restoration.checks import MOST_BY_ITSELF, fine_detail
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.memory import LARGEST_TILE
 from lorair_cli.restoration.restorer import Restorer
@@ -312,7 +312,7 @@ def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checki
     sharpened = checking.restore(Photo(CAT), choices=Choices(experts={"blur": 1.0}))
     changed = np.sqrt(np.mean((sharpened.photo.rgb / 255 - CAT / 255) ** 2))
     monkeypatch.setattr(module, "may_be_blurred", lambda before: before == once.diagnosis)
-    monkeypatch.setattr(module, "SHARPENED", changed * (0.99 if enough else 1.01))
+    monkeypatch.setattr(module, "SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
     assert np.array_equal(result.photo.rgb, (sharpened if enough else once).photo.rgb)
     assert result.passes == (sharpened if enough else once).passes
