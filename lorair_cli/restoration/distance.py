@@ -24,7 +24,10 @@ OVER_THE_SCENE = frozenset(("haze", "shadow", "raindrop"))
 """Repaired from afar on any large photo."""
 
 OF_ANY_SIZE = frozenset(("rain", "snow"))
-"""Repaired from where they are seen better: streaks and flakes may be fine on a large photo."""
+"""Repaired from afar where they are too large to be seen from near: streaks and flakes may be fine on a large photo."""
+
+SEEN = 0.5
+"""How probable they are where they are seen."""
 
 _AROUND = 9
 """Side in pixels of the copy within which detail is compared."""
@@ -60,7 +63,7 @@ def belongs_afar(degradations: list[str], near: Mapping[str, float], far: Mappin
         far: by a look at its small copy.
     """
     return bool(degradations) and all(
-        name in OVER_THE_SCENE or (name in OF_ANY_SIZE and far[name] >= near[name]) for name in degradations
+        name in OVER_THE_SCENE or (name in OF_ANY_SIZE and near[name] < SEEN <= far[name]) for name in degradations
     )
 
 

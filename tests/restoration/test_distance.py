@@ -63,20 +63,21 @@ def test_a_spot_is_removed_where_it_is():
 
 
 @pytest.mark.parametrize(
-    ("names", "far", "afar"),
+    ("names", "near", "far", "afar"),
     [
-        (["haze"], 0.1, True),
-        (["shadow", "raindrop"], 0.1, True),
-        (["rain"], 0.5, True),
-        (["rain"], 0.4, False),
-        (["noise"], 1.0, False),
-        (["haze", "noise"], 1.0, False),
-        ([], 1.0, False),
+        (["haze"], 0.9, 0.1, True),
+        (["shadow", "raindrop"], 0.4, 0.1, True),
+        (["rain"], 0.49, 0.5, True),
+        (["rain"], 0.5, 0.9, False),
+        (["rain"], 0.4, 0.45, False),
+        (["noise"], 0.1, 1.0, False),
+        (["haze", "noise"], 0.1, 1.0, False),
+        ([], 0.1, 1.0, False),
     ],
 )
-def test_what_lies_over_the_scene_is_repaired_from_afar_and_rain_from_where_it_is_seen(names, far, afar):
+def test_what_lies_over_the_scene_is_repaired_from_afar_and_rain_if_only_seen_from_there(names, near, far, afar):
     every = ("haze", "shadow", "raindrop", "rain", "noise")
-    assert belongs_afar(names, dict.fromkeys(every, 0.45), dict.fromkeys(every, far)) is afar
+    assert belongs_afar(names, dict.fromkeys(every, near), dict.fromkeys(every, far)) is afar
 
 
 @pytest.fixture
