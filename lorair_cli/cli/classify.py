@@ -53,11 +53,12 @@ def classify(
     found = find_photos(options.all_photos(photos, from_file), recursive=recursive, passed_by=others)
     options.tell_passed_by(others)
     sources = [photo.path for photo in found]
+    from lorair_cli.cli.outcomes import introduction
     from lorair_cli.restoration.batch import read_source
     from lorair_cli.restoration.restorer import Restorer
 
     restorer = Restorer.from_pretrained(setting, scale=scale, weights=weights, device=device, precision=precision)
-    talk.print(f"{restorer.info.setting} weights ({restorer.info.scale}) on {restorer.device}, {restorer.precision}")
+    talk.print(introduction(restorer))
     names = restorer.info.degradations
     table = csv.writer(sys.stdout, lineterminator="\n")
     if as_csv:

@@ -140,8 +140,8 @@ def check(
     for report in reports:
         one, problems = report.located, report.problems
         if as_json:
-            expected = one.set.pairs if made is None else made
-            print_json({"set": one.set.name, "pairs": len(one.pairs), "expected": expected, "problems": problems})
+            told = {"set": one.set.name, "pairs": len(one.pairs), "expected": report.expected}
+            print_json({**told, "problems": problems})
             continue
         data.print(f"{one.set.name}: {len(one.pairs)} pairs{'' if problems else ', all well'}")
         for problem in problems:

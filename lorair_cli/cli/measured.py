@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lorair_cli.cli.console import data, talk
+from lorair_cli.cli.process import refuse_half_a_team, started_processes
 from lorair_cli.errors import UsageError
 from lorair_cli.settings import get_setting
 
@@ -111,8 +111,7 @@ def find_team(device: str) -> Team:
     Accelerate is asked only if it has started this process. Raises ``UsageError`` where the processes cannot share the
     work: each would do all of it.
     """
-    started = int(os.environ.get("WORLD_SIZE", "1"))
-    if started == 1:
+    if started_processes() == 1:
         return Team(0, 1, lambda: None)
     from accelerate import PartialState
 
@@ -120,11 +119,7 @@ def find_team(device: str) -> Team:
 
     # Without being told, Accelerate looks for other processes on a GPU only. It also makes each its GPU.
     state = PartialState(cpu=choose_device(device).type == "cpu")
-    if state.num_processes != started:
-        raise UsageError(
-            f"{started} processes were started, but Accelerate makes a team of {state.num_processes}",
-            "start one, or choose --device cpu or cuda",
-        )
+    refuse_half_a_team(state.num_processes, "start one, or choose --device cpu or cuda")
     return Team(state.process_index, state.num_processes, state.wait_for_everyone)
 
 

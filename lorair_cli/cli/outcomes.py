@@ -17,10 +17,16 @@ from lorair_cli.imaging.files import printable
 if TYPE_CHECKING:
     from lorair_cli.restoration.batch import Outcome
     from lorair_cli.restoration.plan import Job
+    from lorair_cli.restoration.restorer import Restorer
     from lorair_cli.restoration.result import Diagnosis
 
 LEAST_SHOWN = 0.05
 """Probabilities below this are left out of the lines for people."""
+
+
+def introduction(restorer: Restorer) -> str:
+    """A line before the work: which weights, where and in which numbers."""
+    return f"{restorer.info.setting} weights ({restorer.info.scale}) on {restorer.device}, {restorer.precision}"
 
 
 class Teller:

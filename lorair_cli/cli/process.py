@@ -6,6 +6,8 @@ import ctypes
 import os
 import sys
 
+from lorair_cli.errors import UsageError
+
 SPINS = "10000"
 """Rounds a thread waits awake, some ten microseconds: enough between two layers, too short to hold up other programs.
 
@@ -14,6 +16,19 @@ default 0.38 s and 1.2 s, asleep at once (``OMP_WAIT_POLICY=PASSIVE``) 0.43 s an
 """
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # malloc.h
+
+
+def started_processes() -> int:
+    """How many processes a launcher says it has started for this command; 1 without one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def refuse_half_a_team(members: int, hint: str) -> None:
+    """``UsageError`` if Accelerate's team has other than the started processes: each would do all the work."""
+    if members != started_processes():
+        raise UsageError(
+            f"{started_processes()} processes were started, but Accelerate makes a team of {members}", hint
+        )
 
 
 def prepare_process() -> None:

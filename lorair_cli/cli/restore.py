@@ -254,10 +254,10 @@ def _print_plan(jobs: list[Job], page: Path | None, as_json: bool) -> None:
 
 
 def _introduction(restorer: Restorer, *, automatic_tile: bool) -> str:
+    from lorair_cli.cli.outcomes import introduction
     from lorair_cli.restoration.memory import LARGEST_TILE
 
-    info = restorer.info
-    text = f"{info.setting} weights ({info.scale}) on {restorer.device}, {restorer.precision}"
+    text = introduction(restorer)
     if automatic_tile and restorer.tile < LARGEST_TILE:
         text += f", tiles of {restorer.tile} pixels for want of memory"
     return text

@@ -11,6 +11,7 @@ import typer
 
 from lorair_cli.cli.console import data, only_if, talk
 from lorair_cli.cli.options import ScaleOption, SettingOption
+from lorair_cli.cli.process import refuse_half_a_team
 from lorair_cli.cli.progress import training_progress
 from lorair_cli.errors import UsageError
 from lorair_cli.settings import DEFAULT_SETTING, get_setting
@@ -214,12 +215,8 @@ def _resolve(scale: str, file: Path | None, changes: list[str], precision: str) 
     except ValueError as error:  # variables of a launcher that is not there
         reason = " ".join(str(error).split())
         raise UsageError(f"the processes of this run cannot find each other: {reason}", "unset WORLD_SIZE") from error
-    started = int(os.environ.get("WORLD_SIZE", "1"))
-    if accelerator.num_processes != started:  # each would train alone, all in one folder
-        raise UsageError(
-            f"{started} processes were started, but Accelerate makes a team of {accelerator.num_processes}",
-            "start them with `accelerate launch` or torchrun",
-        )
+    # Each would train alone, all in one folder.
+    refuse_half_a_team(accelerator.num_processes, "start them with `accelerate launch` or torchrun")
     return recipe, accelerator
 
 

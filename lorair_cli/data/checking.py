@@ -29,6 +29,11 @@ class SetReport:
     """How many pairs `lorair data degrade` was to make, for a set that is its work; None for the published ones."""
 
     @property
+    def expected(self) -> int:
+        """How many pairs there should be; 0 where nobody knows."""
+        return self.located.set.pairs if self.made is None else self.made
+
+    @property
     def problems(self) -> list[str]:
         """A line for everything that is wrong, the worst first; empty if the set is as it should be."""
         s, found = self.located.set, len(self.located.pairs)
@@ -38,12 +43,9 @@ class SetReport:
         lines += _named("have a truth of another size", self.unlike)
         lines += _named("have no truth", self.located.without_truth)
         lines += _named("are truths without an input", self.located.without_input)
-        if self.made is not None:
-            if found != self.made:
-                lines.append(f"{found} of {self.made} pairs that were to be made")
-        elif s.pairs and found != s.pairs:
+        if self.expected and found != self.expected:
             memory = ", a number from memory" if s.evidence == "remembered" else ""
-            lines.append(f"{found} of {s.pairs} pairs{memory}")
+            lines.append(f"{found} of {self.expected} pairs{memory if self.made is None else ' that were to be made'}")
         return lines
 
 

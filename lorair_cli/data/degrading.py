@@ -20,6 +20,7 @@ from lorair_cli.imaging.encode import write_photo
 from lorair_cli.imaging.files import atomic_write, is_there
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.settings import TEN_DEGRADATIONS, Setting
+from lorair_cli.tables import build
 
 MADE = "degraded.json"
 """Beside the sets: what they were made of, and how."""
@@ -73,13 +74,32 @@ def write_pairs(
     return written
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What lies in a folder of pairs: how they were made, and the names of their photos by number."""
+
+    options: Degrading
+    photos: tuple[str, ...]
+
+
 def made_of(out: Path) -> int | None:
     """How many pairs of each degradation :func:`write_pairs` makes below ``out``; None if it was not its work."""
     try:
-        held = json.loads((out / MADE).read_text(encoding="utf-8"))
-        return len(held["photos"]) * int(held["options"]["copies"])
-    except (OSError, ValueError, TypeError, KeyError):
+        held = _read_made(out)
+    except TrainingError:
         return None
+    return None if held is None else len(held.photos) * held.options.copies
+
+
+def _read_made(out: Path) -> _Made | None:
+    """What is written down in ``out``; None if there is nothing, ``TrainingError`` if it makes no sense."""
+    file = out / MADE
+    if not is_there(file):
+        return None
+    try:
+        return build(_Made, json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{file}: cannot be read: {error}", "choose another folder") from error
 
 
 def _numbered(out: Path, clean: CleanPhotos, options: Degrading) -> list[int]:
@@ -88,25 +108,15 @@ def _numbered(out: Path, clean: CleanPhotos, options: Degrading) -> list[int]:
     A photo keeps its number when others are taken away or put between. ``TrainingError`` if the pairs that are there
     were made otherwise, or the list cannot be read or written.
     """
-    file, held = out / MADE, {"options": asdict(options), "photos": []}
-    if is_there(file):
-        try:
-            held = json.loads(file.read_text(encoding="utf-8"))
-            others = [name for name, value in asdict(options).items() if held["options"].get(name) != value]
-            photos = [str(name) for name in held["photos"]]
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise TrainingError(f"{file}: cannot be read: {error}", "choose another folder") from error
-        if others:
-            raise TrainingError(f"{out}: holds pairs made with another {', '.join(others)}", "choose another folder")
-    else:
-        photos = []
+    held = _read_made(out) or _Made(options, ())
+    if others := [name for name, value in asdict(options).items() if getattr(held.options, name) != value]:
+        raise TrainingError(f"{out}: holds pairs made with another {', '.join(others)}", "choose another folder")
     names = _unlike(path.name for path in clean.paths)
-    listed = set(photos)
-    photos += [name for name in names if name not in listed]
+    photos = tuple(dict.fromkeys((*held.photos, *names)))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file) as made:
-            made.write(json.dumps({"options": asdict(options), "photos": photos}, indent=1).encode() + b"\n")
+        with atomic_write(out / MADE) as made:
+            made.write(json.dumps(asdict(_Made(options, photos)), indent=1).encode() + b"\n")
     except OSError as error:
         raise TrainingError(f"{out}: cannot be written: {error.strerror}") from error
     places = {name: place for place, name in enumerate(photos)}

@@ -125,8 +125,8 @@ def read_file(path: Path) -> bytes:
             return file.read()
     except OSError as error:
         if is_folder(path):
-            closed = isinstance(error, PermissionError) or not os.access(path, os.R_OK | os.X_OK)
-            reason = "the folder cannot be read: Permission denied" if closed else "is a folder, not a photo"
+            closed = not os.access(path, os.R_OK | os.X_OK)
+            reason = f"the folder cannot be read: {error.strerror}" if closed else "is a folder, not a photo"
             raise ImageError(f"{shown}: {reason}") from None
         raise ImageError(f"{shown}: {error.strerror or error}") from error
     except ValueError as error:  # a zero byte in the name

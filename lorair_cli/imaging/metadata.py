@@ -32,8 +32,8 @@ def read_metadata(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) ->
         if named and image.format != "AVIF" and (exif_tags is None or ifd.ORIENTATION not in exif_tags.main):
             orientation = int(named[2])
         xmp = _upright_xmp(xmp)
-        if image.format in ("JPEG", "MPO") and jpeg.behind_the_picture(data):
-            xmp = _XMP_MOTION.sub(rb"\g<1>0", xmp or b"")  # the video stays behind
+        if xmp and image.format == "JPEG" and _XMP_MOTION.search(xmp) and jpeg.behind_the_picture(data):
+            xmp = _XMP_MOTION.sub(rb"\g<1>0", xmp)  # the video stays behind
     if tags is not None:
         exif = ifd.exif_block(ifd.without_file_layout(tags))
     dpi = _resolution(image, exif_tags)

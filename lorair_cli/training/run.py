@@ -80,12 +80,12 @@ class TrainingRun:
         if start is not None:
             start.refuse_experts_alone()
             start = start.narrowed(self.setting) if start.covers(self.setting) else start
-        files = RunFolder(self.folder)
+        files, shown = RunFolder(self.folder), self._shown()
         with accelerator.main_process_first():  # the first writes, the others see that it is the same run
             valid = None if self.valid is None else told_apart(self.valid.paths)
-            files.claim(self.recipe, self.setting.name, self.start_from, self._shown(), valid)
+            files.claim(self.recipe, self.setting.name, self.start_from, shown, valid)
         reporter = files.log(reporter) if accelerator.is_main_process else Silence()
-        if before := [one for one in files.shown() if one != self._shown()]:
+        if before := [one for one in files.shown() if one != shown]:
             reporter.line(
                 f"this run has learnt from other data before, as its checkpoint will say: {'; '.join(before)}"
             )
@@ -103,10 +103,8 @@ class TrainingRun:
     def _shown(self) -> str:
         """The data, told from other data by its files' names, wherever its folders lie."""
         pairs = [path for one in self.real for _, *both in one.pairs for path in both]
-        parts = ([] if self.clean is None else [f"photos: {told_apart(self.clean.paths)}"]) + (
-            [f"pairs: {told_apart(pairs)}"] if pairs else []
-        )
-        return ", ".join(parts)
+        files = {"photos": () if self.clean is None else self.clean.paths, "pairs": pairs}
+        return ", ".join(f"{kind}: {told_apart(paths)}" for kind, paths in files.items() if paths)
 
     def _run_stages(
         self,

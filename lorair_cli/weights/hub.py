@@ -240,11 +240,9 @@ def explained(what: str, done: Literal["downloaded", "uploaded"]) -> Iterator[No
         if "onsistency check" in str(error):
             raise WeightsError(f"{what}: arrived incomplete, the wrong size", AGAIN) from None
         raise _unreachable(what, done, error) from None
-    except ValueError as error:
-        if done == "uploaded":  # the client looks at what it sends
-            raise WeightsError(f"{what}: the hub would refuse it: {' '.join(str(error).split())}") from None
-        raise _unreachable(what, done, error) from None
     except Exception as error:  # of the client's HTTP library, which is another one in each of its major versions
+        if done == "uploaded" and isinstance(error, ValueError):  # the client looks at what it sends
+            raise WeightsError(f"{what}: the hub would refuse it: {' '.join(str(error).split())}") from None
         raise _unreachable(what, done, error) from None
     finally:
         logging.set_verbosity(verbosity)
