@@ -19,12 +19,16 @@ from torch.utils.data import Dataset
 
 from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.synthesis import SYNTHESES, degrade, in_order
+from lorair_cli.data.synthesis.ranges import Range
 from lorair_cli.errors import TrainingError
 from lorair_cli.imaging.arrays import from_float, mirrored_to, to_float
 from lorair_cli.imaging.views import ViewMode, views_of
 from lorair_cli.settings import TEN_DEGRADATIONS, Setting
 
 Pixels = npt.NDArray[np.uint8]
+
+_SHARES = {"veils": "veiled", "mists": "misty", "plains": "plain"}
+"""For a table of ``Sampling``, the share of a synthesis that it speaks of."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class Sampling:
     mists: dict[str, float] = field(default_factory=dict)
     """Probability that such a veil is mist, thick before what is far away; that of the synthesis where not given.
     Outdoor-Rain always has it."""
+    plains: dict[str, float] = field(default_factory=dict)
+    """Probability that raindrops made on the fly are plain, without a glow or a light spot of their own; that of the
+    synthesis where not given."""
+    scales: tuple[float, float] = (1.0, 1.0)
+    """Smallest and largest size of drops, streaks, flakes, patches of shadow and strokes made on the fly, over that of
+    the synthesis, drawn evenly in the logarithm: photos of one size hardly vary in it."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn: ``ValueError`` names the field."""
@@ -86,12 +96,24 @@ class Sampling:
                 raise ValueError(f"strengths.{name} is not a known degradation")
             if not _is_range(strengths):
                 raise ValueError(f"strengths.{name} is {strengths!r}, expected [least, greatest] between 0 and 1")
-        for table, share, asked in (("veils", "veiled", self.veils), ("mists", "misty", self.mists)):
-            for name, often in asked.items():
+        if not 0 < self.scales[0] <= self.scales[1] < math.inf:
+            raise ValueError(f"scales {self.scales[0]} to {self.scales[1]} is no range of sizes")
+        for table, share in _SHARES.items():
+            for name, often in getattr(self, table).items():
                 if name not in SYNTHESES or share not in SYNTHESES[name].shares:
                     raise ValueError(f"{table}.{name}: {name} is never {share}")
                 if not _is_number(often) or not 0 <= often <= 1:
                     raise ValueError(f"{table}.{name} is {often!r}, expected a probability")
+
+    def shares(self, degradation: str) -> dict[str, float]:
+        """The probabilities that the synthesis of ``degradation`` is asked for, by the names it gives them."""
+        asked: dict[str, dict[str, float]] = {share: getattr(self, table) for table, share in _SHARES.items()}
+        return {share: by_name[degradation] for share, by_name in asked.items() if degradation in by_name}
+
+    def scale(self, rng: np.random.Generator) -> float:
+        """A size of structures; draws nothing where there is only one."""
+        smallest, largest = self.scales
+        return smallest if smallest == largest else Range(smallest, largest, log=True).draw(rng)
 
     def strength(self, degradation: str, rng: np.random.Generator) -> float:
         """One in [0, 1] of those that ``degradation`` is drawn with."""
@@ -187,7 +209,7 @@ class SyntheticPairs(Dataset[Sample]):
             second_strength = strengths[names[second]] = s.strength(names[second], rng)
         image = to_float(gt)
         for name in in_order(strengths):
-            image = degrade(image, name, rng, strengths[name], s.veils.get(name), s.mists.get(name))
+            image = degrade(image, name, rng, strengths[name], s.shares(name), s.scale(rng))
         sample = as_sample(from_float(image, np.uint8), gt, label, strength, s, self.view_mode, self.view, rng)
         if second is None:
             return sample

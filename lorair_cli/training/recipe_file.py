@@ -113,7 +113,7 @@ def _put(raw: dict[str, Any], change: str, known: Sequence[str]) -> None:
     key, equals, text = (part.strip() for part in change.partition("="))
     if not equals or not text or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", key):
         raise UsageError(f"--set {change}: expected key=value", "for example --set pretrain.steps=2000")
-    if key not in known and not re.fullmatch(r"\w+\.sampling\.(ratios|strengths|veils|mists)\.[\w-]+", key):
+    if key not in known and not re.fullmatch(r"\w+\.sampling\.(ratios|strengths|veils|mists|plains)\.[\w-]+", key):
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else "--print-recipe shows all fields"
         raise UsageError(f"--set {key}: no recipe has such a field", hint)

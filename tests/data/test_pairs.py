@@ -108,7 +108,7 @@ def test_the_composite_share_gets_a_second_degradation_by_the_ratios(clean, quic
 def test_two_degradations_happen_in_the_order_of_a_photos_life(clean, monkeypatch):
     applied = []
 
-    def remembered(photo, name, rng, strength, veiled, misty):
+    def remembered(photo, name, rng, strength, shares, scale):
         applied.append((name, strength))
         return photo
 
@@ -160,6 +160,23 @@ def test_a_veil_comes_as_often_as_it_is_asked_for(tmp_path):
     hidden = [[bool((source[i].lq > 0).all()) for i in range(24)] for source in (without, by_default, always)]
     assert [sum(h) for h in hidden][::2] == [0, 24] and 2 < sum(hidden[1]) < 22
     assert all(same(without[i], by_default[i]) for i in range(24) if not hidden[1][i])
+
+
+def test_what_is_asked_of_a_synthesis_reaches_its_degradation_alone(clean, monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "degrade", lambda photo, *rest: asked.append(rest) or photo)
+    source = stream(clean, untouched=0.0, veils={"rain": 0.2}, mists={"rain": 0.3}, scales=(0.5, 2.0))
+    for index in range(60):
+        _ = source[index]
+    shares = {name: shares for name, _, _, shares, _ in asked}
+    assert shares == {"rain": {"veiled": 0.2, "misty": 0.3}, "haze": {}, "noise": {}}
+    scales = sorted(scale for *_, scale in asked)
+    assert 0.5 <= scales[0] < 0.6 and 1.7 < scales[-1] <= 2.0 and 0.8 < scales[30] < 1.25
+
+
+def test_one_size_of_structures_draws_nothing(clean):
+    same_size, by_default = stream(clean, scales=(1.0, 1.0)), stream(clean)
+    assert all(same(same_size[i], by_default[i]) for i in range(3))
 
 
 def test_lq_and_gt_patches_come_from_the_same_place(clean, monkeypatch):
@@ -246,6 +263,10 @@ def test_a_broken_photo_is_named(tmp_path):
         ({"veils": {"snow": True}}, "snow"),
         ({"mists": {"snow": 0.5}}, "snow is never misty"),
         ({"mists": {"rain": -0.5}}, "expected a probability"),
+        ({"plains": {"rain": 0.5}}, "rain is never plain"),
+        ({"scales": (2.0, 1.0)}, "scales"),
+        ({"scales": (0.0, 1.0)}, "scales"),
+        ({"scales": (1.0, float("inf"))}, "scales"),
     ],
 )
 def test_a_sampling_that_cannot_be_is_refused_by_name(wrong, named):

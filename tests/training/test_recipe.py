@@ -168,6 +168,8 @@ def test_fields_can_be_set(recipe_file, recipe):
         "finetune.sampling.strengths.rain=[0.1, 0.6]",
         "finetune.sampling.veils.rain=0",
         "finetune.sampling.mists.rain=1",
+        "finetune.sampling.plains.raindrop=0.75",
+        "finetune.sampling.scales=[0.5, 2]",
     ]
     changes += ["encoder.features=32", "network.prior_channels=16"]  # neither fits without the other
     changed = load_recipe("compact", recipe_file, changes)
@@ -177,7 +179,8 @@ def test_fields_can_be_set(recipe_file, recipe):
     assert (
         sampling.strengths == {"rain": [0.1, 0.6]} and sampling.veils == {"rain": 0} and sampling.mists == {"rain": 1}
     )
-    assert len(differences(recipe, changed)) == 9
+    assert sampling.plains == {"raindrop": 0.75} and sampling.scales == (0.5, 2)
+    assert len(differences(recipe, changed)) == 11
 
 
 @pytest.mark.parametrize(

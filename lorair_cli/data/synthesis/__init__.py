@@ -6,8 +6,10 @@ of the photo, the degradation, the strength and the random generator, so a seed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,11 +28,13 @@ class Synthesis:
     draw: Callable[..., Any]
     """``(rng, strength in [0, 1]) -> parameters`` (a frozen dataclass of the degradation's module); also the
     probabilities in ``shares``, by name."""
-    apply: Callable[[Photo, Any, np.random.Generator], Photo]
-    """``(clean, parameters, rng) -> degraded`` of the same shape, in [0, 1]."""
+    apply: Callable[..., Photo]
+    """``(clean, parameters, rng) -> degraded`` of the same shape, in [0, 1]; where ``scales``, also the scale."""
     shares: tuple[str, ...] = ()
     """What may be asked for more or less often than ``ranges.py`` has it: ``veiled``, a veil; ``misty``, that a veil is
-    mist."""
+    mist; ``plain``, drops that neither glow nor have a light spot."""
+    scales: bool = False
+    """Whether it has structures of a size of their own in the scene, such as drops or streaks."""
 
 
 SYNTHESES: dict[str, Synthesis] = {
@@ -39,11 +43,11 @@ SYNTHESES: dict[str, Synthesis] = {
     "jpeg": Synthesis(jpeg.draw, jpeg.apply),
     "low-light": Synthesis(low_light.draw, low_light.apply),
     "noise": Synthesis(noise.draw, noise.apply),
-    "raindrop": Synthesis(raindrop.draw, raindrop.apply),
-    "rain": Synthesis(rain.draw, rain.apply, ("veiled", "misty")),
-    "shadow": Synthesis(shadow.draw, shadow.apply),
-    "snow": Synthesis(snow.draw, snow.apply, ("veiled",)),
-    "inpainting": Synthesis(inpainting.draw, inpainting.apply),
+    "raindrop": Synthesis(raindrop.draw, raindrop.apply, ("plain",), scales=True),
+    "rain": Synthesis(rain.draw, rain.apply, ("veiled", "misty"), scales=True),
+    "shadow": Synthesis(shadow.draw, shadow.apply, scales=True),
+    "snow": Synthesis(snow.draw, snow.apply, ("veiled",), scales=True),
+    "inpainting": Synthesis(inpainting.draw, inpainting.apply, scales=True),
 }
 
 
@@ -62,8 +66,8 @@ def degrade(
     degradation: str,
     rng: np.random.Generator,
     strength: float | None = None,
-    veiled: float | None = None,
-    misty: float | None = None,
+    shares: Mapping[str, float] = MappingProxyType({}),
+    scale: float = 1.0,
 ) -> Photo:
     """``clean`` with one degradation.
 
@@ -72,14 +76,15 @@ def degrade(
         degradation: a name of ``lorair_cli.settings.TEN_DEGRADATIONS``.
         rng: the only source of randomness.
         strength: 0 (barely visible) to 1 (the worst of the benchmarks); drawn evenly when None.
-        veiled: probability of a veil in [0, 1], for rain and snow; that of ``ranges.py`` when None.
-        misty: probability in [0, 1] that a veil over rain is mist; that of ``ranges.py`` when None.
+        shares: probabilities in [0, 1] of what ``Synthesis.shares`` names; those of ``ranges.py`` where not given.
+        scale: size of drops, streaks, flakes, patches and strokes over that of ``ranges.py``, above 0; the other
+            degradations have no such structures and stay the same.
 
     Returns:
         The degraded photo, same shape, float32 in [0, 1], not rounded to 8 bits.
 
     Raises:
-        UsageError: the degradation is unknown, a number is outside [0, 1], or there is no veil or mist to speak of.
+        UsageError: the degradation is unknown or has no such share, or a number is out of its range.
     """
     if degradation not in SYNTHESES:
         raise UsageError(f"no synthesis for {degradation!r}", f"choose from {', '.join(SYNTHESES)}")
@@ -88,10 +93,14 @@ def degrade(
     if not 0 <= strength <= 1:
         raise UsageError(f"strength {strength} is outside 0 to 1")
     synthesis = SYNTHESES[degradation]
-    shares = {name: share for name, share in (("veiled", veiled), ("misty", misty)) if share is not None}
     for name, share in shares.items():
         if name not in synthesis.shares:
             raise UsageError(f"{degradation} is never {name}")
         if not 0 <= share <= 1:
             raise UsageError(f"{name} {share} is outside 0 to 1")
-    return synthesis.apply(clean, synthesis.draw(rng, strength, **shares), rng)
+    if not 0 < scale < math.inf:
+        raise UsageError(f"scale {scale} is not above 0")
+    parameters = synthesis.draw(rng, strength, **shares)
+    return (
+        synthesis.apply(clean, parameters, rng, scale) if synthesis.scales else synthesis.apply(clean, parameters, rng)
+    )

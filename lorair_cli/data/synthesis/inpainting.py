@@ -94,9 +94,12 @@ def _looks_of_scratches(rng: np.random.Generator) -> dict[str, float]:
     return looks
 
 
-def apply(clean: Photo, parameters: InpaintingParameters, rng: np.random.Generator) -> Photo:
-    """``clean`` (``(h, w, 3)`` in [0, 1]) with holes of one tone; every other pixel is untouched."""
-    cover = _holes(clean.shape[:2], parameters, rng).astype(np.float32)
+def apply(clean: Photo, parameters: InpaintingParameters, rng: np.random.Generator, scale: float = 1.0) -> Photo:
+    """``clean`` (``(h, w, 3)`` in [0, 1]) with holes of one tone; every other pixel is untouched.
+
+    Strokes and letters are ``scale`` times as large as the parameters say, and cover no more for it.
+    """
+    cover = _holes(clean.shape[:2], parameters, scale, rng).astype(np.float32)
     if parameters.softness:
         cover = cv2.GaussianBlur(cover, (0, 0), parameters.softness)
         # A thin line must not fade away altogether, as a print's would not: it is soft, and still a scratch.
@@ -105,13 +108,13 @@ def apply(clean: Photo, parameters: InpaintingParameters, rng: np.random.Generat
     return cast(Photo, clean * (1 - cover) + np.float32(parameters.tone) * cover)
 
 
-def _holes(shape: tuple[int, int], parameters: InpaintingParameters, rng: np.random.Generator) -> Mask:
+def _holes(shape: tuple[int, int], parameters: InpaintingParameters, scale: float, rng: np.random.Generator) -> Mask:
     height, width = shape
     mask = np.zeros(shape, np.uint8)
     if parameters.shape == "half":
         _cover_side(mask, parameters.area, rng)
         return mask
-    size = parameters.size * min(shape) / REFERENCE_SIDE
+    size = parameters.size * scale * min(shape) / REFERENCE_SIDE
     wanted = parameters.area * height * width
     for _ in range(_MOST_PIECES):
         if parameters.shape == "box":

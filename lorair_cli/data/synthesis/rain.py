@@ -87,12 +87,12 @@ def draw(
     return RainParameters(layers, screened, opacity.draw(rng, strength) if has_veil else 0.0, airlight.draw(rng), deep)
 
 
-def apply(clean: Photo, parameters: RainParameters, rng: np.random.Generator) -> Photo:
-    """``clean`` (``(h, w, 3)`` in [0, 1]) in the rain; without a veil no pixel gets darker."""
+def apply(clean: Photo, parameters: RainParameters, rng: np.random.Generator, scale: float = 1.0) -> Photo:
+    """``clean`` (``(h, w, 3)`` in [0, 1]) in rain of ``scale`` times the size; without a veil no pixel gets darker."""
     shape = clean.shape[:2]
     streaks = np.zeros(shape, np.float32)
     for layer in parameters.layers:
-        streaks += _layer(shape, layer, rng)
+        streaks += _layer(shape, layer, scale, rng)
     light = np.clip(streaks, 0, 1)[..., None]
     rainy: Photo = np.clip(clean + (light * (1 - clean) if parameters.screened else light), 0, 1)
     if not parameters.veil:
@@ -111,8 +111,8 @@ def _transmission(clean: Photo, parameters: RainParameters, rng: np.random.Gener
     return cast(Field, np.clip(transmission, 0.05, 1))
 
 
-def _layer(shape: tuple[int, int], layer: StreakLayer, rng: np.random.Generator) -> Field:
-    scale = min(shape) / REFERENCE_SIDE
+def _layer(shape: tuple[int, int], layer: StreakLayer, scale: float, rng: np.random.Generator) -> Field:
+    scale *= min(shape) / REFERENCE_SIDE
     length, width = max(layer.length * scale, 4.0), max(layer.width * scale, 1.0)
     count = math.ceil(layer.coverage * shape[0] * shape[1] / (length * width))
     if layer.rendered and count <= _MOST_DRAWN:

@@ -54,9 +54,9 @@ class RaindropParameters:
     """Brightness of the light spot, display value in [0, 1]."""
 
 
-def draw(rng: np.random.Generator, strength: float) -> RaindropParameters:
-    """Parameters of a wet window of the given strength in [0, 1]."""
-    plain = float(rng.uniform()) < RAINDROP.plain_chance
+def draw(rng: np.random.Generator, strength: float, plain: float = RAINDROP.plain_chance) -> RaindropParameters:
+    """Parameters of a wet window of the given strength in [0, 1], its drops plain with the probability ``plain``."""
+    is_plain = float(rng.uniform()) < plain
     return RaindropParameters(
         coverage=RAINDROP.coverage.draw(rng, strength),
         radius=RAINDROP.radius.draw(rng, strength),
@@ -67,16 +67,16 @@ def draw(rng: np.random.Generator, strength: float) -> RaindropParameters:
         defocus=RAINDROP.defocus.draw(rng),
         reach=RAINDROP.reach.draw(rng),
         opacity=RAINDROP.opacity.draw(rng),
-        glow=0.0 if plain else RAINDROP.glow.draw(rng),
+        glow=0.0 if is_plain else RAINDROP.glow.draw(rng),
         rim=RAINDROP.rim.draw(rng),
-        highlight=0.0 if plain else RAINDROP.highlight.draw(rng),
+        highlight=0.0 if is_plain else RAINDROP.highlight.draw(rng),
     )
 
 
-def apply(clean: Photo, parameters: RaindropParameters, rng: np.random.Generator) -> Photo:
-    """``clean`` (``(h, w, 3)`` in [0, 1]) seen through a wet window."""
+def apply(clean: Photo, parameters: RaindropParameters, rng: np.random.Generator, scale: float = 1.0) -> Photo:
+    """``clean`` (``(h, w, 3)`` in [0, 1]) seen through a wet window, whose drops are ``scale`` times as large."""
     height, width = clean.shape[:2]
-    radius = max(parameters.radius * min(height, width) / REFERENCE_SIDE, 1.5)
+    radius = max(parameters.radius * scale * min(height, width) / REFERENCE_SIDE, 1.5)
     count = math.ceil(parameters.coverage * height * width / (math.pi * radius**2 * parameters.stretch))
     count = min(count, _MOST_DROPS)
     radii = radius * np.exp(np.clip(parameters.radius_spread * rng.standard_normal(count), -1.2, 1.2))

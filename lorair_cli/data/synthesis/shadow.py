@@ -56,10 +56,13 @@ def draw(rng: np.random.Generator, strength: float) -> ShadowParameters:
     )
 
 
-def apply(clean: Photo, parameters: ShadowParameters, rng: np.random.Generator) -> Photo:
-    """``clean`` (``(h, w, 3)`` in [0, 1]) with a shadow cast on it; no pixel gets lighter."""
+def apply(clean: Photo, parameters: ShadowParameters, rng: np.random.Generator, scale: float = 1.0) -> Photo:
+    """``clean`` (``(h, w, 3)`` in [0, 1]) with a shadow cast on it; no pixel gets lighter.
+
+    Its patches and soft edges are ``scale`` times as large as the parameters say, and cover no more for it.
+    """
     shape = clean.shape[:2]
-    scale = min(shape) / REFERENCE_SIDE
+    scale *= min(shape) / REFERENCE_SIDE
     mask = soften(_hard_mask(shape, parameters, scale, rng), max(parameters.penumbra * scale, 0.4))
     if parameters.unevenness:
         # Light bounces into a shadow from what stands around it, so its depth is not the same everywhere.

@@ -84,20 +84,25 @@ def draw(rng: np.random.Generator, strength: float, veiled: float = SNOW.veiled)
     )
 
 
-def apply(clean: Photo, parameters: SnowParameters, rng: np.random.Generator) -> Photo:
-    """``clean`` (``(h, w, 3)`` in [0, 1]) in the snow; every pixel moves towards the white of the flakes or stays."""
+def apply(clean: Photo, parameters: SnowParameters, rng: np.random.Generator, scale: float = 1.0) -> Photo:
+    """``clean`` (``(h, w, 3)`` in [0, 1]) in the snow; every pixel moves towards the white of the flakes or stays.
+
+    Flakes are ``scale`` times as large as the parameters say.
+    """
     shape = clean.shape[:2]
     seen = np.ones(shape, np.float32)  # share of the photo's own light that gets through
     if parameters.veil:
         seen -= parameters.veil * (smooth_field(shape, rng, 0.7 * min(shape)) + np.float32(0.5))
     for layer in parameters.layers:
-        seen *= 1 - _layer(shape, layer, parameters, rng)
+        seen *= 1 - _layer(shape, layer, parameters, scale, rng)
     white = np.float32(parameters.white)
     return cast(Photo, np.clip(white + np.clip(seen, 0, 1)[..., None] * (clean - white), 0, 1))
 
 
-def _layer(shape: tuple[int, int], layer: FlakeLayer, parameters: SnowParameters, rng: np.random.Generator) -> Field:
-    radius = max(layer.radius * min(shape) / REFERENCE_SIDE, 0.6)
+def _layer(
+    shape: tuple[int, int], layer: FlakeLayer, parameters: SnowParameters, scale: float, rng: np.random.Generator
+) -> Field:
+    radius = max(layer.radius * scale * min(shape) / REFERENCE_SIDE, 0.6)
     count = math.ceil(layer.coverage * shape[0] * shape[1] / (math.pi * radius * radius * layer.motion))
     if radius < _DRAWN_RADIUS or count > _MOST_DRAWN:
         return _dots(shape, layer, radius, count, rng)
