@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from lorair_cli.restoration.checks import (
     finds_more,
     fine_detail,
     may_be_blurred,
+    may_be_scratched,
     second_choice,
     takes_over,
     was_imagined,
@@ -35,6 +37,7 @@ from lorair_cli.restoration.device import DTYPES, choose_device, choose_precisio
 from lorair_cli.restoration.distance import belongs_afar, carried_over, from_afar, is_large
 from lorair_cli.restoration.memory import FREE_SOME, choose_tile, choose_whole, free_memory, is_out_of_memory
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
+from lorair_cli.restoration.scratches import are_scratches
 from lorair_cli.restoration.tiled import ProgressCallback, TiledNetwork, smallest_tile
 from lorair_cli.settings import DEFAULT_SETTING, HOLES
 from lorair_cli.weights import publish
@@ -273,18 +276,23 @@ class Restorer:
             changed = change(photo.rgb, restored.rgb)
             return _Attempt(restored, changed, self._diagnosis(routing), seen, self._diagnosis(seen))
 
+        @cache
+        def instead(expert: str) -> _Attempt:
+            return attempt(self._told(routing, {expert: 1.0}))
+
         first = attempt(routing)
-        if routing.looks is None and may_be_blurred(first.before):  # a large photo has no detail as fine as its pixels
-            sharpened = attempt(self._told(routing, {BLUR: 1.0}))
-            if sharpened.changed >= SHARPENED * fine_detail(photo.rgb):
-                return sharpened
+        fine = routing.looks is None  # a large photo has no detail as fine as its pixels
+        if fine and may_be_blurred(first.before) and instead(BLUR).changed >= SHARPENED * fine_detail(photo.rgb):
+            return instead(BLUR)
+        if may_be_scratched(first.before) and are_scratches(photo.rgb, instead(HOLES).photo.rgb):
+            return instead(HOLES)
         second = second_choice(first.before, first.after, self.info.untouched_as)
         if second is not None:
-            instead = attempt(self._told(routing, {second: 1.0}))
-            if takes_over(second, first.before, first.after, instead.after, instead.changed):
-                return instead
+            other = instead(second)
+            if takes_over(second, first.before, first.after, other.after, other.changed):
+                return other
         if was_imagined(first.before, first.after, first.changed):
-            return attempt(self._told(routing, {self.info.untouched_as: 1.0}))
+            return instead(self.info.untouched_as)
         return first
 
     def _pass(self, photo: Photo, routing: Routing, work: _Work) -> Photo:

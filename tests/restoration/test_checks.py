@@ -8,6 +8,8 @@ from lorair_cli.restoration.checks import (
     LEAST_BLUR,
     LEVEL,
     LIGHTENED,
+    MISTY,
+    PLAIN_TO_SEE,
     PLAINLY_LIGHTENED,
     REPAIRED,
     SECOND,
@@ -17,6 +19,7 @@ from lorair_cli.restoration.checks import (
     finds_more,
     fine_detail,
     may_be_blurred,
+    may_be_scratched,
     second_choice,
     takes_over,
     was_imagined,
@@ -45,14 +48,31 @@ def test_only_a_router_that_knows_all_ten_can_check_and_only_experts_can_be_chan
         ({"low_light": 0.99}, True),
         ({"low_light": BEYOND_DOUBT}, True),
         ({"low_light": BEYOND_DOUBT - 0.01}, False),
+        ({"blur": BEYOND_DOUBT - 0.01}, False),
+        *(({found.replace("-", "_"): least}, True) for found, least in PLAIN_TO_SEE.items() if found != "noise"),
+        *(({found.replace("-", "_"): least - 0.01}, False) for found, least in PLAIN_TO_SEE.items()),
         ({"noise": 0.99}, False),
         ({"shadow": 0.99}, False),
         ({"jpeg": 0.99}, False),
     ],
-    ids=["new", "just sure", "unsure", "done already", "what a restored photo looks like", "and the other"],
+    ids=[
+        *("new", "just sure", "unsure", "soft"),
+        *(f"plain {found}" for found in PLAIN_TO_SEE if found != "noise"),
+        *(f"not so plain {found}" for found in PLAIN_TO_SEE),
+        "done already",
+        "what a restored photo looks like",
+        "and the other",
+    ],
 )
 def test_one_more_pass_is_for_something_new_that_is_surely_there(found, more):
     assert finds_more(sees(**found), [sees(noise=1.0)], "jpeg") is more
+
+
+@pytest.mark.parametrize(("behind", "least"), [("rain", MISTY), ("snow", MISTY), ("noise", PLAIN_TO_SEE["haze"])])
+def test_haze_is_plainer_behind_rain_and_snow(behind, least):
+    passes = [sees(**{behind: 1.0})]
+    assert finds_more(sees(haze=least), passes, "jpeg") and not finds_more(sees(haze=least - 0.01), passes, "jpeg")
+    assert finds_more(sees(haze=least), [*passes, sees(low_light=1.0)], "jpeg"), "whatever came between"
 
 
 def test_all_passes_before_count():
@@ -159,3 +179,17 @@ def test_fine_detail_is_what_the_means_around_lack(height):
     means = cv2.blur(photo.astype(np.float32), (3, 3), borderType=cv2.BORDER_REPLICATE)
     assert fine_detail(photo) == pytest.approx(np.sqrt(np.mean((photo - means) ** 2)) / 255, rel=1e-4)
     assert fine_detail(np.full((height, 40, 3), 90, np.uint8)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("before", "worth_it"),
+    [
+        ({"jpeg": 0.3}, True),
+        ({"shadow": BEYOND_DOUBT - 0.01}, True),
+        ({"shadow": BEYOND_DOUBT}, False),
+        ({"inpainting": 0.4}, False),
+    ],
+    ids=["nothing wrong", "unsure", "plain", "found"],
+)
+def test_scratches_are_looked_for_where_the_router_is_unsure_and_has_none(before, worth_it):
+    assert may_be_scratched(sees(**before)) is worth_it

@@ -277,6 +277,7 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
 
     def checked(second, repaired, imagined):
         monkeypatch.setattr(module, "finds_more", lambda *_: False)
+        monkeypatch.setattr(module, "may_be_scratched", lambda _: False)
         monkeypatch.setattr(module, "second_choice", lambda *args: seen.append(args) or second)
         monkeypatch.setattr(module, "takes_over", lambda *args: seen.append(args) or repaired)
         monkeypatch.setattr(module, "was_imagined", lambda before, after, changed: imagined)
@@ -304,9 +305,36 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
     ]
 
 
+@pytest.mark.parametrize("marked", [True, False])
+def test_scratches_that_the_router_does_not_see_are_filled(checking, monkeypatch, marked):
+    for rule, answer in (("finds_more", False), ("second_choice", None), ("may_be_blurred", False)):
+        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(module, "was_imagined", lambda *_: False)
+    once = checking.restore(Photo(CAT))
+    filled = checking.restore(Photo(CAT), choices=Choices(experts={"inpainting": 1.0}, passes=None))
+    seen = []
+    monkeypatch.setattr(module, "may_be_scratched", lambda before: before == once.diagnosis)
+    monkeypatch.setattr(module, "are_scratches", lambda *photos: seen.append(photos) or marked)
+    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
+    assert np.array_equal(result.photo.rgb, (filled if marked else once).photo.rgb) and result.tiles == 2
+    assert result.passes == (filled if marked else once).passes
+    ((before, after),) = seen
+    assert np.array_equal(before, CAT) and np.array_equal(after, filled.photo.rgb)
+
+
+def test_no_expert_is_tried_twice(checking, monkeypatch):
+    for rule, answer in (("finds_more", False), ("was_imagined", False), ("may_be_scratched", True)):
+        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(module, "are_scratches", lambda *_: False)
+    monkeypatch.setattr(module, "may_be_blurred", lambda _: False)
+    monkeypatch.setattr(module, "second_choice", lambda *_: "inpainting")
+    assert checking.restore(Photo(CAT), choices=Choices(passes=None)).tiles == 2
+
+
 @pytest.mark.parametrize("enough", [True, False])
 def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checking, monkeypatch, enough):
-    for rule, answer in (("finds_more", False), ("second_choice", None), ("was_imagined", False)):
+    rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_scratched": False}
+    for rule, answer in rules.items():
         monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
     once = checking.restore(Photo(CAT))
     sharpened = checking.restore(Photo(CAT), choices=Choices(experts={"blur": 1.0}))
@@ -319,7 +347,7 @@ def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checki
 
 
 def test_who_names_experts_or_knows_few_degradations_has_no_second_thoughts(checking, restorer, monkeypatch):
-    for rule in ("finds_more", "second_choice", "was_imagined", "may_be_blurred"):
+    for rule in ("finds_more", "second_choice", "was_imagined", "may_be_blurred", "may_be_scratched"):
         monkeypatch.setattr(module, rule, lambda *seen: pytest.fail("asked"))
     by_hand = checking.restore(Photo(CAT), choices=Choices(experts={"noise": 1.0}, passes=None))
     assert len(by_hand.passes) == 1

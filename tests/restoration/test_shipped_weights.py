@@ -1,5 +1,6 @@
 """What the weights in the package do with photos that neither training nor any test set of theirs has seen."""
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
@@ -46,3 +47,27 @@ def test_the_last_rows_and_columns_of_an_odd_size_are_restored_as_well_as_the_fi
     errors = [((p.astype(float) - gt) ** 2).mean(2) for p in (lq, restored)]
     before, after = (np.concatenate([e[-8:].ravel(), e[:, -8:].ravel()]).mean() for e in errors)
     assert after < before
+
+
+def test_a_scratched_print_that_the_router_takes_for_something_else_is_filled(shipped):
+    gt = np.ascontiguousarray(skimage.data.rocket()[:360, :480])
+    scratched = gt.copy()
+    ends = [((30, 0), (60, 350)), ((200, 359), (230, 10)), ((20, 120), (470, 100))]
+    ends += [((400, 0), (390, 300)), ((120, 40), (125, 340)), ((80, 280), (420, 290))]
+    for start, end in ends:
+        cv2.line(scratched, start, end, (225, 225, 225), 1, cv2.LINE_AA)
+    once, checked = (shipped.restore(Photo(scratched), choices=Choices(passes=passes)) for passes in (1, None))
+    assert once.diagnosis.likeliest != "inpainting"
+    before, one, filled = (peak_signal_noise_ratio(gt, p) for p in (scratched, once.photo.rgb, checked.photo.rgb))
+    assert one < before + 1 and filled > before + 5
+
+
+@pytest.mark.parametrize(("weather", "seed"), [("snow", 0), ("rain", 1)])
+def test_haze_is_cleared_once_the_weather_before_it_is_gone(shipped, weather, seed):
+    gt = np.ascontiguousarray(skimage.data.coffee()[:360, :480])
+    hazy = degrade(to_float(gt), "haze", np.random.default_rng(seed), 0.6)
+    lq = Photo(from_float(degrade(hazy, weather, np.random.default_rng(seed + 1), 0.4), np.uint8))
+    once, on = (shipped.restore(lq, choices=Choices(passes=passes)) for passes in (1, None))
+    assert [d.likeliest for d in on.passes] == [weather, "haze"]
+    one, more = (peak_signal_noise_ratio(gt, p.photo.rgb) for p in (once, on))
+    assert more > one + 1
