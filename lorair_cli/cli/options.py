@@ -11,7 +11,7 @@ import typer
 
 from lorair_cli.cli.console import talk
 from lorair_cli.errors import UsageError
-from lorair_cli.imaging.files import is_there
+from lorair_cli.imaging.files import is_folder, is_there
 from lorair_cli.settings import SETTINGS
 
 NETWORK = "Network"
@@ -89,7 +89,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per ph
 
 
 def refuse_existing(output: Path, overwrite: bool) -> None:
-    """``UsageError`` if there is something at ``output`` that the user did not allow to be replaced."""
+    """``UsageError`` if there is something at ``output`` that may not be replaced, or no folder for it to be in."""
+    if not is_folder(output.parent):
+        raise UsageError(f"{output.parent}: there is no such folder", "make it first, or choose another output")
     if is_there(output) and not overwrite:
         raise UsageError(f"{output} exists already", "use --overwrite to replace it")
 

@@ -84,13 +84,18 @@ def encoder_missing(format_: str) -> bool:
 
 
 def write_photo(
-    photo: Photo, path: Path | str, options: WriteOptions | None = None, *, format_: str | None = None
+    photo: Photo,
+    path: Path | str,
+    options: WriteOptions | None = None,
+    *,
+    format_: str | None = None,
+    replace: bool = True,
 ) -> None:
     """Write ``photo`` as ``path``, in the format of its suffix or in ``format_``.
 
-    The file appears whole or not at all; one that was there stays until then. 16 bits become 8, rounded, where the
-    format has no more. Raises ``ImageError`` if the format cannot hold the photo (transparency, size, metadata) or the
-    file cannot be written.
+    The file appears whole or not at all; one that was there stays until then, and for good if ``replace`` is false. 16
+    bits become 8, rounded, where the format has no more. Raises ``ImageError`` if the format cannot hold the photo
+    (transparency, size, metadata) or the file cannot be written, and ``FileExistsError`` if it may not be replaced.
     """
     path = Path(path)
     shown = printable(str(path))
@@ -100,8 +105,10 @@ def write_photo(
     except ImageError as error:
         raise ImageError(f"{shown}: {error.message}", error.hint) from error
     try:
-        with atomic_write(path) as file:
+        with atomic_write(path, replace=replace) as file:
             file.write(data)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise ImageError(f"{shown}: cannot be written: {error.strerror or error}") from error
 

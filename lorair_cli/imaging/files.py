@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -16,15 +17,19 @@ if sys.platform != "win32":
 
 _TEMPORARY = ".lorair-{}.tmp"
 
+_NO_LINKS = frozenset((errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK))
+"""What file systems without hard links say."""
+
 
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]:
     """A binary file to write into that appears as ``path`` when the block ends well, and never otherwise.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk and then renamed over ``path``. Until
     then an existing file stays as it is; on any exception, Ctrl-C included, the temporary file is removed. After a kill
-    :func:`remove_stale` removes it. A new file
-    gets the permissions the umask allows, a replaced one keeps its own; a symbolic link is written through.
+    :func:`remove_stale` removes it. A new file gets the permissions the umask allows, a replaced one keeps its own; a
+    symbolic link is written through. If ``replace`` is false, a file that is there by then stays, whoever wrote it, and
+    ``FileExistsError`` says so.
 
     Raises ``OSError``: the folder is missing or not writable, the disk is full, or ``path`` is no regular file (a
     rename would put a file in the place of a device or a pipe).
@@ -37,14 +42,33 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if mode is not None:
-            temporary.chmod(mode)
-        os.replace(temporary, target)  # noqa: PTH105 - the name of the promise, and what tests break on purpose
+            if mode is not None:
+                temporary.chmod(mode)
+            if sys.platform != "win32":  # as long as the lock is held, so that nobody tidies it away before
+                _publish(temporary, target, replace)
+        if sys.platform == "win32":  # which renames no open file
+            _publish(temporary, target, replace)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def _publish(temporary: Path, target: Path, replace: bool) -> None:
+    """Give a whole file its name."""
+    if not replace:
+        try:
+            target.hardlink_to(temporary)  # the one way to a name that fails if it is taken
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if is_there(target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        else:
+            temporary.unlink()
+            return
+    os.replace(temporary, target)  # noqa: PTH105 - the name of the promise, and what tests break on purpose
 
 
 def remove_stale(folder: Path) -> None:

@@ -263,12 +263,16 @@ def _saved(outcome: Outcome, data: bytes, output: Output) -> Outcome:
             sys.stdout.buffer.write(whole)
             sys.stdout.buffer.flush()
         elif copied is None:
-            write_photo(photo, job.target, output.options)
+            write_photo(photo, job.target, output.options, replace=output.replace)
         else:
-            with atomic_write(job.target) as file:
+            with atomic_write(job.target, replace=output.replace) as file:
                 file.write(copied)
     except BrokenPipeError:
         raise
+    except FileExistsError:
+        if output.finds(job):
+            return _skipped(job)
+        return replace(outcome, status="failed", error=_appeared(job.target))
     except Exception as error:
         return replace(outcome, status="failed", error=_as_users_error(error, job))
     # Of a copy of the file itself nothing was converted or left out, whatever reading it would have.
@@ -277,18 +281,31 @@ def _saved(outcome: Outcome, data: bytes, output: Output) -> Outcome:
         notes += outcome.before.notes + output.loss(outcome.before, photo, job)
     if job.compare is not None:
         try:
-            write_photo(side_by_side(outcome.before, photo), job.compare, output.options)
-        except ImageError as error:  # the result itself is whole, and not to be called a failure
-            job, notes = replace(job, compare=None), (*notes, f"no comparison: {error.message}")
+            write_photo(side_by_side(outcome.before, photo), job.compare, output.options, replace=output.replace)
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # the result itself is whole, and not to be called a failure
+            why = _appeared(job.compare) if isinstance(error, FileExistsError) else _as_users_error(error, job)
+            job, notes = replace(job, compare=None), (*notes, f"no comparison: {why.message}")
     return replace(outcome, job=job, notes=notes)
 
 
 def _make_way(job: Job, output: Output) -> None:
     """Folders for the results. Looks again whether there is something in their places: planning was long ago."""
     for path in job.outputs:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            folder = printable(str(path.parent))
+            raise ImageError(
+                f"{folder}: this folder cannot be made: {error.strerror}", "choose another output"
+            ) from None
         if not output.replace and is_there(path):
-            raise ImageError(f"{printable(str(path))}: appeared meanwhile and is left as it is", "see --overwrite")
+            raise _appeared(path)
+
+
+def _appeared(path: Path | None) -> ImageError:
+    return ImageError(f"{printable(str(path))}: appeared meanwhile and is left as it is", "see --overwrite")
 
 
 def _as_users_error(error: Exception, job: Job) -> LorairError:

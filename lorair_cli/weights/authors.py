@@ -95,6 +95,15 @@ def read_authors_router(path: Path) -> tuple[RouterConfig, dict[str, Tensor]]:
         return router_config_from_authors(state), router_state_from_authors(state)
 
 
+def read_authors(path: Path) -> tuple[NetworkConfig | RouterConfig, dict[str, Tensor]]:
+    """Whichever of the two one of the authors' ``.pth`` files holds; returns and raises as their readers."""
+    state = _read_tensors(path)
+    with _naming(path):
+        if any(name.startswith("cls_head.") for name in state):
+            return router_config_from_authors(state), router_state_from_authors(state)
+        return network_config_from_authors(state), network_state_from_authors(state)
+
+
 def convert_authors(network_pth: Path, router_pth: Path, setting: Setting) -> Checkpoint:
     """The authors' two files as one of our checkpoints.
 

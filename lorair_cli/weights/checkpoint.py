@@ -171,7 +171,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype | Non
         with atomic_write(path) as file:
             file.write(data)
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be written: {_one_line(error)}") from None
+        raise WeightsError(f"{path}: cannot be written: {error.strerror or _one_line(error)}") from None
 
 
 def read_info(path: Path) -> CheckpointInfo:

@@ -160,15 +160,15 @@ def _provenance(base: Checkpoint, donor: Checkpoint, given: Mapping[str, Any], w
     before = list(ours.get("stages", []))
     since = [{**stage, **given} for stage in theirs.get("stages", []) if stage not in before]
     command = f"{ours.get('command', 'not stated')}; {what}: {theirs.get('command', 'not stated')}"
-    data = [str(told.get("data", "not stated")) for told in (ours, theirs)]
-    joined = data[0] if data[1] in data[0] else "; ".join(data)
+    seen, more = (str(told.get("data", "not stated")) for told in (ours, theirs))
+    joined = seen if f"; {more}; " in f"; {seen}; " else f"{seen}; {more}"
     return {**ours, "command": command, "data": joined, "stages": before + since}
 
 
 def _licence(base: Checkpoint, donor: Checkpoint) -> str:
     """Of what is made of both: what either asks for."""
-    ours, theirs = base.info.licence, donor.info.licence
-    return ours if theirs in ours.split(" AND ") else f"{ours} AND {theirs}"
+    asked = (licence for part in (base, donor) for licence in part.info.licence.split(" AND "))
+    return " AND ".join(dict.fromkeys(asked))
 
 
 def _name(checkpoint: Checkpoint) -> str:

@@ -66,7 +66,7 @@ def export(checkpoint: Checkpoint, shares: Mapping[str, float], path: Path) -> f
         with atomic_write(path) as file:
             file.write(data)
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be written: {error.strerror}") from None
+        raise WeightsError(f"{path}: cannot be written: {error.strerror or error}") from None
     return difference
 
 

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lorair_cli.errors import WeightsError
-from lorair_cli.weights.authors import read_authors_network, read_authors_router
+from lorair_cli.model.config import NetworkConfig
+from lorair_cli.weights.authors import read_authors
 from lorair_cli.weights.checkpoint import info_as_dict, load_checkpoint
 from lorair_cli.weights.manifest import describe_file
 
@@ -43,11 +43,6 @@ def inspect(path: Path) -> dict[str, Any]:
 
 
 def _authors(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    try:
-        network, state = read_authors_network(path)
-    except WeightsError as error:
-        if "missing" not in error.message:  # it is no network; it may be a router
-            raise
-        router, state = read_authors_router(path)
-        return "authors' router", {"router": asdict(router)}, state
-    return "authors' network", {"network": asdict(network)}, state
+    config, state = read_authors(path)
+    kind = "network" if isinstance(config, NetworkConfig) else "router"
+    return f"authors' {kind}", {kind: asdict(config)}, state

@@ -132,7 +132,10 @@ def test_a_full_disk_or_a_read_only_folder(lorair, folder, tmp_path, monkeypatch
 def test_a_folder_that_cannot_be_made(lorair, folder, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     called = lorair("restore", folder, "-o", tmp_path / "file" / "out")
-    assert called.code == 1 and len(errors(called)) == 3 and "Not a directory" in errors(called)[0]
+    assert called.code == 1 and len(errors(called)) == 3
+    assert errors(called)[0].startswith(
+        f"Error: {tmp_path / 'file' / 'out'}: this folder cannot be made: Not a directory"
+    )
 
 
 def test_an_input_deleted_meanwhile(lorair, folder, tmp_path, monkeypatch):
@@ -158,6 +161,27 @@ def test_an_output_that_appeared_meanwhile_is_left_as_it_is(lorair, folder, tmp_
     monkeypatch.setattr(Restorer, "restore", somebody_writes)
     called = lorair("restore", folder / "0.png", "-o", tmp_path / "out.png")
     assert called.code == 1 and (tmp_path / "out.png").read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("how", [(), ("--skip-existing",), ("--strength", "0", "--only-if", "1")])
+def test_one_that_appeared_while_the_result_was_encoded_is_left_as_it_is(lorair, folder, tmp_path, monkeypatch, how):
+    original, out = files._publish, tmp_path / "out.png"
+    monkeypatch.setattr(files, "_publish", lambda *about: (out.write_bytes(b"theirs"), original(*about)))
+    called = lorair("restore", folder / "0.png", "-o", out, "--json", *how)
+    assert out.read_bytes() == b"theirs" and [path.name for path in tmp_path.glob("*.tmp")] == []
+    expected = ("skipped", 0) if how == ("--skip-existing",) else ("failed", 1)
+    assert (called.rows[0]["status"], called.code) == expected
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), ValueError("a bug of ours"), FileExistsError()])
+def test_a_comparison_that_fails_takes_nothing_along(lorair, folder, tmp_path, monkeypatch, fault):
+    def fails(*_):
+        raise fault
+
+    monkeypatch.setattr(batch, "side_by_side", fails)
+    called = lorair("restore", folder, "-o", tmp_path / "out", "--compare", "--json")
+    assert called.code == 0 and [row["status"] for row in called.rows] == ["ok"] * 3
+    assert all("no comparison: " in str(row) for row in called.rows) and len(list((tmp_path / "out").iterdir())) == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -240,9 +264,9 @@ def test_only_a_few_photos_are_in_memory_at_once(checkpoint, tmp_path, monkeypat
         most[0] = max(most[0], len(alive))
         return photo, data
 
-    def slow(*arguments):
+    def slow(*arguments, **options):
         time.sleep(0.05)
-        write(*arguments)
+        write(*arguments, **options)
 
     monkeypatch.setattr(batch, "read_source", counted)
     monkeypatch.setattr(batch, "write_photo", slow)

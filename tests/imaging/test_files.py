@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lorair_cli.imaging import files
 from lorair_cli.imaging.files import atomic_write, printable, remove_stale
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="permissions, links and pipes as POSIX has them")
@@ -135,6 +136,29 @@ def test_a_file_that_is_being_written_is_not_stale(tmp_path):
         remove_stale(tmp_path)
     assert names(tmp_path) == [".lorair-notes.txt", "out.bin"] and (tmp_path / "out.bin").read_bytes() == b"half"
     remove_stale(tmp_path / "missing")
+
+
+@posix
+@pytest.mark.parametrize("may_replace", [True, False])
+def test_nor_is_a_whole_file_before_it_has_its_name(tmp_path, monkeypatch, may_replace):
+    real = files._publish
+    monkeypatch.setattr(files, "_publish", lambda *how: (remove_stale(tmp_path), real(*how)))
+    with atomic_write(tmp_path / "out.bin", replace=may_replace) as file:
+        file.write(b"whole")
+    assert names(tmp_path) == ["out.bin"] and (tmp_path / "out.bin").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_two_writers_that_may_not_replace_the_first_one_stays(tmp_path, monkeypatch, links):
+    path = tmp_path / "out.bin"
+    if not links:
+        refused = OSError(errno.EPERM, "Operation not permitted")
+        monkeypatch.setattr(Path, "hardlink_to", lambda *_: (_ for _ in ()).throw(refused))
+    with pytest.raises(FileExistsError), atomic_write(path, replace=False) as late:
+        late.write(b"second")
+        with atomic_write(path, replace=False) as early:
+            early.write(b"first")
+    assert names(tmp_path) == ["out.bin"] and path.read_bytes() == b"first"
 
 
 @posix

@@ -8,6 +8,7 @@ import torch
 
 from lorair_cli.imaging.arrays import to_float
 from lorair_cli.imaging.photo import Photo
+from lorair_cli.model.routing import Routing
 from lorair_cli.restoration import restorer as module
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.distance import AFAR, LARGE, belongs_afar, carried_over, from_afar, is_large
@@ -86,6 +87,7 @@ def looking(checkpoint_of, monkeypatch):
     for rule, answer in (("finds_more", False), ("second_choice", None), ("was_imagined", False)):
         monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
     monkeypatch.setattr(module, "may_be_blurred", lambda before: False)
+    monkeypatch.setattr(module, "may_be_scratched", lambda before: False)
     return Restorer(checkpoint_of("10task"), device="cpu", precision="float32")
 
 
@@ -101,6 +103,22 @@ def test_a_large_photo_is_repaired_on_its_copy_unless_the_papers_pass_is_asked_f
     assert not np.array_equal(by_itself, paper)
     noise = [looking.restore(photo, choices=Choices(experts={"noise": 1.0}, passes=p)).photo.rgb for p in (1, None)]
     assert np.array_equal(*noise)
+
+
+@pytest.mark.parametrize("surer", [0, 1])
+def test_the_surer_of_two_looks_counts_be_it_from_near_or_afar(looking, monkeypatch, surer):
+    logits = [torch.zeros(10), torch.zeros(10)]
+    logits[surer][4], logits[1 - surer][2] = 5.0, 3.0
+    looks = [Routing(one, torch.zeros(8), torch.eye(10)[int(one.argmax())]) for one in logits]
+    monkeypatch.setattr(looking, "_look", lambda rgb: looks[0 if rgb is SCENE else 1])
+    seen = looking.route(Photo(SCENE))
+    assert torch.equal(seen.logits, logits[surer]) and seen.selected == [4]
+    assert seen.looks is not None and all(map(torch.equal, seen.looks, (look.probabilities for look in looks)))
+
+
+def test_sharpening_tells_nothing_of_a_large_photo(looking, monkeypatch):
+    monkeypatch.setattr(module, "may_be_blurred", lambda before: pytest.fail("asked"))
+    looking.restore(Photo(SCENE), choices=Choices(passes=None))
 
 
 @torch.inference_mode()

@@ -29,6 +29,7 @@ from lorair_cli.weights.authors import (
     router_state_from_authors,
 )
 from lorair_cli.weights.checkpoint import read_info, save_checkpoint
+from lorair_cli.weights.inspection import inspect
 
 POSITION_IDS = "clip_model.vision_tower.vision_model.embeddings.position_ids"
 Q_BIAS = "clip_model.vision_tower.vision_model.encoder.layers.1.self_attn.q_proj.bias"
@@ -274,3 +275,12 @@ def test_missing_file_folder_and_pipe_are_refused(tmp_path):
 def test_what_is_no_state_dict_is_refused(tmp_path, content, reason):
     with pytest.raises(WeightsError, match=reason):
         read_authors_network(saved(tmp_path / "x.pth", content))
+
+
+@pytest.mark.parametrize(("kind", "lost"), [("ir", "middle_blks.blocks.0.norm1.weight"), ("router", "cls_head.bias")])
+def test_what_a_damaged_file_lacks_is_told_by_what_it_holds(authors_state, tmp_path, kind, lost):
+    state = dict(authors_state(kind))
+    del state[lost]
+    torch.save({"params": state} if kind == "ir" else state, tmp_path / "theirs.pth")
+    with pytest.raises(WeightsError, match=re.escape(lost)):
+        inspect(tmp_path / "theirs.pth")

@@ -51,6 +51,17 @@ def test_the_named_experts_are_the_donors_and_nothing_else_changes(base, donor):
     assert all(torch.equal(v, base.router[k]) for k, v in result.router.items())
 
 
+def test_licences_and_data_are_told_apart(base, donor):
+    def given(checkpoint, licence, data):
+        info = replace(checkpoint.info, licence=licence, provenance=checkpoint.info.provenance | {"data": data})
+        return replace(checkpoint, info=info)
+
+    base = given(base, "Apache-2.0 AND CC-BY-4.0", "1800 photos; others")
+    told = combine(base, given(donor, "CC-BY-4.0 AND MIT", "800 photos"), ("rain",)).info
+    assert told.licence == "Apache-2.0 AND CC-BY-4.0 AND MIT"
+    assert told.provenance["data"] == "1800 photos; others; 800 photos", "which is no part of 1800"
+
+
 def test_licence_and_data_of_both_are_told(base, donor, further):
     for other in (donor, further):
         info = replace(other.info, licence="CC-BY-NC-4.0", provenance=other.info.provenance | {"data": "yours"})
