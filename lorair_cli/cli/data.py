@@ -136,7 +136,7 @@ def check(
         bar = bars.add_task("reading", total=total)
         reports = check_sets(located, forbidden, lambda: bars.advance(bar))
     made = made_of(folder)
-    reports = [replace(report, made=made) for report in reports]
+    reports = [replace(report, made=made.get(report.located.set.name)) for report in reports]
     for report in reports:
         one, problems = report.located, report.problems
         if as_json:
@@ -167,7 +167,8 @@ def degrade(
 ) -> None:
     """Write paired training sets made from clean photos, laid out as the setting's own sets.
 
-    What is there already is not made again. Photos that come later get numbers after the others.
+    What is there already is not made again; a photo is known by what it holds, whatever it is called.
+    Photos that come later get numbers after the others.
 
     Examples:
 

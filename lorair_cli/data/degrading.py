@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -60,35 +60,56 @@ def write_pairs(
         For each set, by name, the pairs that now lie there.
 
     Raises:
-        TrainingError: a photo cannot be read, the disk is full, or the output holds pairs made with other options.
+        TrainingError: a photo cannot be read, the disk is full, or the output holds pairs made with other options or by
+            an earlier version.
         ImageError: a picture cannot be written.
     """
-    numbers = _numbered(out, clean, options)
-    written = {}
-    for training_set in load_catalogue().of_setting(setting.name):
-        for index, place in enumerate(numbers):
+    sets = load_catalogue().of_setting(setting.name)
+    places, pairs = _noted(out, clean, sets, options)
+    for training_set in sets:
+        for index, place in enumerate(places):
             for copy in range(options.copies):
                 _write(clean, index, place, copy, training_set, out, options)
                 tick()
-        written[training_set.name] = len(clean) * options.copies
-    return written
+    return {one.name: pairs[one.name] for one in sets}
+
+
+@dataclass(frozen=True)
+class _MadeSet:
+    """One of the sets that lie in a folder of pairs."""
+
+    name: str
+    pairs: tuple[int, ...]
+    """The numbers, from 1, of the pairs that are to be there."""
 
 
 @dataclass(frozen=True)
 class _Made:
-    """What lies in a folder of pairs: how they were made, and the names of their photos by number."""
+    """What lies in a folder of pairs: how they were made, and of what."""
 
     options: Degrading
     photos: tuple[str, ...]
+    """Names of the photos by number, for people to read."""
+    digests: tuple[str, ...] = ()
+    """Of their files' bytes, by number: a photo is known by what it holds. Earlier versions did not write them down."""
+    sets: tuple[_MadeSet, ...] = ()
+    """Earlier versions did not say which."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be: ``ValueError`` names the field."""
+        if self.digests and not len(self.photos) == len(self.digests) == len(set(self.digests)):
+            raise ValueError("digests are not one for each photo")
 
 
-def made_of(out: Path) -> int | None:
-    """How many pairs of each degradation :func:`write_pairs` makes below ``out``; None if it was not its work."""
+def made_of(out: Path) -> dict[str, int]:
+    """How many pairs :func:`write_pairs` is to have made below ``out``, by the set's name; empty if it made none."""
     try:
         held = _read_made(out)
     except TrainingError:
-        return None
-    return None if held is None else len(held.photos) * held.options.copies
+        return {}
+    if held is not None and not held.sets:  # by an earlier version: any set may be its work
+        return dict.fromkeys((one.name for one in load_catalogue().set), len(held.photos) * held.options.copies)
+    return {} if held is None else {one.name: len(one.pairs) for one in held.sets}
 
 
 def _read_made(out: Path) -> _Made | None:
@@ -102,46 +123,73 @@ def _read_made(out: Path) -> _Made | None:
         raise TrainingError(f"{file}: cannot be read: {error}", "choose another folder") from error
 
 
-def _numbered(out: Path, clean: CleanPhotos, options: Degrading) -> list[int]:
-    """The number, from 0, of each clean photo in the pairs below ``out``, by a list of names that is kept there.
+def _noted(
+    out: Path, clean: CleanPhotos, sets: Sequence[TrainingSet], options: Degrading
+) -> tuple[list[int], dict[str, int]]:
+    """Write down in ``out`` what is to lie there when the sets are made.
 
-    A photo keeps its number when others are taken away or put between. ``TrainingError`` if the pairs that are there
-    were made otherwise, or the list cannot be read or written.
+    A photo keeps its number when others are taken away or put between, and when it gets another name. Pairs of photos
+    that were taken away are to be there if they are: a broken photo that was taken out never gave any.
+
+    Returns:
+        The number, from 0, of each clean photo, and for each set that was ever made here, by name, its pairs.
+
+    Raises:
+        TrainingError: the pairs that are there were made otherwise, a photo cannot be read, or the list cannot be read
+            or written.
     """
     held = _read_made(out) or _Made(options, ())
     if others := [name for name, value in asdict(options).items() if getattr(held.options, name) != value]:
         raise TrainingError(f"{out}: holds pairs made with another {', '.join(others)}", "choose another folder")
-    names = _unlike(path.name for path in clean.paths)
-    photos = tuple(dict.fromkeys((*held.photos, *names)))
+    if held.photos and not held.digests:  # which photo has a number cannot be told from its name alone
+        raise TrainingError(f"{out}: holds pairs made by an earlier version", "choose another folder")
+    digests = [_digest(path) for path in clean.paths]
+    names = dict(zip(held.digests, held.photos, strict=True))
+    for digest, path in zip(digests, clean.paths, strict=True):
+        names.setdefault(digest, path.name)
+    numbers = {digest: place for place, digest in enumerate(names)}
+    places = [numbers[digest] for digest in digests]
+    wanted = {_number(place, copy, options) for place in places for copy in range(options.copies)}
+    pairs = {one.name: one.pairs for one in held.sets}
+    for one in sets:
+        there = {n for n in pairs.get(one.name, ()) if all(file.is_file() for file in _files(one, n, out))}
+        pairs[one.name] = tuple(sorted(there | wanted))
+    made = _Made(options, tuple(names.values()), tuple(names), tuple(_MadeSet(*one) for one in pairs.items()))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with atomic_write(out / MADE) as made:
-            made.write(json.dumps(asdict(_Made(options, photos)), indent=1).encode() + b"\n")
+        with atomic_write(out / MADE) as file:
+            file.write(json.dumps(asdict(made), indent=1).encode() + b"\n")
     except OSError as error:
         raise TrainingError(f"{out}: cannot be written: {error.strerror}") from error
-    places = {name: place for place, name in enumerate(photos)}
-    return [places[name] for name in names]
+    return places, {name: len(found) for name, found in pairs.items()}
 
 
-def _unlike(names: Iterable[str]) -> list[str]:
-    """The names, a second one of the same kind with its count."""
-    seen: Counter[str] = Counter()
-    unlike = []
-    for name in names:
-        seen[name] += 1
-        unlike.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return unlike
+def _digest(photo: Path) -> str:
+    try:
+        return hashlib.blake2b(photo.read_bytes(), digest_size=16).hexdigest()
+    except OSError as error:
+        raise TrainingError(
+            f"{photo}: cannot be read: {error.strerror}", "repair it or take it out of the folder"
+        ) from error
+
+
+def _number(place: int, copy: int, options: Degrading) -> int:
+    """The number of a pair, from 1, by those of its photo and copy, from 0."""
+    return place * options.copies + copy + 1
+
+
+def _files(kind: TrainingSet, number: int, out: Path) -> tuple[Path, Path]:
+    """Input and truth of a pair; the same file where noise is added while training."""
+    lq_file = out / kind.input[0] / f"{kind.written.format(n=number)}.png"
+    if not kind.target:
+        return lq_file, lq_file
+    return lq_file, out / kind.target[0] / f"{(kind.written_target or kind.written).format(n=number)}.png"
 
 
 def _write(
     clean: CleanPhotos, index: int, place: int, copy: int, kind: TrainingSet, out: Path, options: Degrading
 ) -> None:
-    number = place * options.copies + copy + 1
-    name = kind.written.format(n=number)
-    lq_file = out / kind.input[0] / f"{name}.png"
-    gt_file = lq_file
-    if kind.target:
-        gt_file = out / kind.target[0] / f"{(kind.written_target or kind.written).format(n=number)}.png"
+    lq_file, gt_file = _files(kind, _number(place, copy, options), out)
     if lq_file.is_file() and gt_file.is_file():
         return
     gt = _middle(clean.read(index), options.side)

@@ -1,3 +1,5 @@
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -5,8 +7,9 @@ import skimage.data
 from typer.testing import CliRunner
 
 from lorair_cli.cli.main import app
+from lorair_cli.data.catalogue import load_catalogue
 from lorair_cli.data.clean import CleanPhotos
-from lorair_cli.data.degrading import Degrading, write_pairs
+from lorair_cli.data.degrading import MADE, Degrading, made_of, write_pairs
 from lorair_cli.data.pairs import Sampling, SyntheticPairs
 from lorair_cli.data.real import ATTITUDES, MixedPairs, RealPairs, find_sets
 from lorair_cli.errors import TrainingError
@@ -172,6 +175,92 @@ def test_a_photo_keeps_its_number_when_others_come_and_go(tmp_path, clean):
     assert len({gt.read_bytes() for *_, gt in rain.pairs}) == 2
     write_pairs(CleanPhotos(clean.paths[:1]), setting, tmp_path, options)
     assert {path: path.read_bytes() for path in before} == before
+
+
+def photo(folder, name, at):
+    folder.mkdir(exist_ok=True)
+    cv2.imwrite(str(folder / name), skimage.data.chelsea()[at : at + 70, 90:170])
+    return folder
+
+
+def lies_there(out, setting="3task-real"):
+    """Input and truth of each pair of the first set, by name."""
+    (first, *_) = find_sets([out], get_setting(setting))
+    return {name: (lq.read_bytes(), gt.read_bytes()) for name, lq, gt in first.pairs}
+
+
+def test_a_photo_is_known_by_what_it_holds(tmp_path):
+    """Cameras count from 1 in every folder, and a file that was moved is no other photo."""
+    setting, options, out = get_setting("3task-real"), Degrading(side=64), tmp_path / "sets"
+    one, other = photo(tmp_path / "one", "1.png", 0), photo(tmp_path / "other", "1.png", 60)
+    assert set(write_pairs(CleanPhotos.find([one]), setting, out, options).values()) == {1}
+    first = lies_there(out)
+    assert set(write_pairs(CleanPhotos.find([other]), setting, out, options).values()) == {2}
+    both = lies_there(out)
+    assert len(both) == 2 and first.items() < both.items() and len({gt for _, gt in both.values()}) == 2
+    (one / "1.png").rename(one / "9.png")
+    for folders in ([one, other], [other, one, photo(tmp_path / "copy", "2.png", 0)]):
+        assert set(write_pairs(CleanPhotos.find(folders), setting, out, options).values()) == {2}
+        assert lies_there(out) == both
+
+
+def as_before(out):
+    """Rewrite the list in a folder of pairs as earlier versions wrote it."""
+    made = json.loads((out / MADE).read_text())
+    (out / MADE).write_text(json.dumps({"options": made["options"], "photos": made["photos"]}))
+
+
+def test_a_list_of_names_alone_is_not_gone_on_with(tmp_path, clean):
+    setting, options = get_setting("3task"), Degrading(side=64)
+    write_pairs(clean, setting, tmp_path, options)
+    as_before(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(TrainingError, match="holds pairs made by an earlier version") as caught:
+        write_pairs(clean, setting, tmp_path, options)
+    assert "\n" not in str(caught.value)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert CliRunner().invoke(app, ["data", "check", str(tmp_path), "--setting", "3task"]).exit_code == 0
+
+
+def test_a_damaged_list_is_one_line(tmp_path, clean):
+    write_pairs(clean, get_setting("3task"), tmp_path, Degrading(side=64))
+    made = json.loads((tmp_path / MADE).read_text())
+    for digests in (made["digests"][:1], made["digests"][:1] * 2):
+        (tmp_path / MADE).write_text(json.dumps({**made, "digests": digests}))
+        with pytest.raises(TrainingError, match="digests are not one for each photo"):
+            write_pairs(clean, get_setting("3task"), tmp_path, Degrading(side=64))
+
+
+def test_a_broken_photo_that_was_taken_out_is_not_waited_for(tmp_path, clean):
+    setting, options, out = get_setting("3task"), Degrading(side=64, copies=2), tmp_path / "sets"
+    photos = photo(tmp_path / "photos", "a.png", 0)
+    (photos / "b.png").write_bytes(b"broken")
+    photo(photos, "c.png", 30)
+    with pytest.raises(TrainingError, match=r"b\.png"):
+        write_pairs(CleanPhotos.find([photos]), setting, out, options)
+    check = ["data", "check", str(out), "--setting", "3task"]
+    assert CliRunner().invoke(app, check).exit_code == 1, "two pairs of each photo were to be made"
+    (photos / "b.png").unlink()
+    assert set(write_pairs(CleanPhotos.find([photos]), setting, out, options).values()) == {4}
+    assert CliRunner().invoke(app, check).exit_code == 0
+    (photos / "a.png").unlink()  # its pairs stay, and are still to be there
+    assert set(write_pairs(CleanPhotos.find([photos]), setting, out, options).values()) == {4}
+    next(out.rglob("*.png")).unlink()
+    assert CliRunner().invoke(app, check).exit_code == 1
+
+
+def test_a_set_that_was_not_made_is_not_judged_by_what_was(tmp_path, clean):
+    write_pairs(clean, get_setting("3task"), tmp_path, Degrading(side=64))
+    own = {one.set.name for one in find_sets([tmp_path], get_setting("3task"))}
+    write_pairs(CleanPhotos(clean.paths[:1]), get_setting("4task"), tmp_path, Degrading(side=64))
+    assert {name: count for name, count in made_of(tmp_path).items() if name in own} == dict.fromkeys(own, 2)
+    low_light = next(one for one in load_catalogue().of_setting("5task") if one.degradation == "low-light")
+    for place in (low_light.input[0], low_light.target[0]):
+        (tmp_path / place).mkdir(parents=True)
+        for index in range(3):
+            photo(tmp_path / place, f"{index}.png", 10 * index)
+    result = CliRunner().invoke(app, ["data", "check", str(tmp_path)])
+    assert f"3 of {low_light.pairs} pairs" in result.stdout and result.stdout.count(", all well") == 6
 
 
 def test_no_pairs_among_the_clean_photos(clean):
