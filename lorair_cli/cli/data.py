@@ -106,7 +106,12 @@ def check(
         Path | None,
         typer.Option("--test", help="Folder of test data that training must not contain; FOLDER itself if not given."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per training set on stdout.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="One JSON object per training set on stdout, and one for test data that cannot be read."
+        ),
+    ] = False,
 ) -> None:
     """Read all training sets in a folder: counts, files without a partner, broken files, test pictures among them.
 
@@ -131,12 +136,14 @@ def check(
     if not located:
         raise TrainingError(f"{folder}: holds no training set", "`lorair data list` shows how they lie")
     forbidden = _pictures(test) if test is not None else _benchmarks(folder)
+    if test is not None and not forbidden:
+        raise UsageError(f"{test} holds no pictures", "name the folder that holds the test data with --test")
     total = len(set(forbidden)) + sum(len({p for _, *both in one.pairs for p in both}) for one in located)
     with Progress(console=talk, disable=not talk.is_terminal) as bars:
         bar = bars.add_task("reading", total=total)
-        reports = check_sets(located, forbidden, lambda: bars.advance(bar))
+        checked = check_sets(located, forbidden, lambda: bars.advance(bar))
     made = made_of(folder)
-    reports = [replace(report, made=made.get(report.located.set.name)) for report in reports]
+    reports = [replace(report, made=made.get(report.located.set.name)) for report in checked.sets]
     for report in reports:
         one, problems = report.located, report.problems
         if as_json:
@@ -146,8 +153,14 @@ def check(
         data.print(f"{one.set.name}: {len(one.pairs)} pairs{'' if problems else ', all well'}")
         for problem in problems:
             data.print(f"  {problem}")
-    talk.print(f"compared with {len(forbidden)} test pictures")
-    if any(report.problems for report in reports):
+    if checked.unreadable and as_json:
+        print_json({"test": checked.compared, "problems": list(checked.unreadable)})
+    elif checked.unreadable:
+        data.print(f"test data: {len(checked.unreadable)} pictures could not be compared")
+        for problem in checked.unreadable:
+            data.print(f"  {problem}")
+    talk.print(f"compared with {checked.compared} test pictures")
+    if checked.unreadable or any(report.problems for report in reports):
         raise typer.Exit(FAILED)
 
 
@@ -195,7 +208,11 @@ def degrade(
 def _pictures(folder: Path) -> list[Path]:
     from lorair_cli.imaging.decode import READABLE
 
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in READABLE and path.is_file())
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file()
+    )
 
 
 def _benchmarks(folder: Path) -> list[Path]:

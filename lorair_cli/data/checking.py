@@ -49,12 +49,23 @@ class SetReport:
         return lines
 
 
+@dataclass(frozen=True)
+class DataReport:
+    """What was found of training sets, and of the test data that they were compared with."""
+
+    sets: tuple[SetReport, ...]
+    compared: int
+    """Test pictures that could be read: of the others nobody knows whether they are in the sets."""
+    unreadable: tuple[str, ...] = ()
+    """One line for each test picture that is none: its path and why."""
+
+
 def check_sets(
     located: Sequence[LocatedSet],
     test: Iterable[Path] = (),
     tick: Callable[[], object] = lambda: None,
     threads: int | None = None,
-) -> list[SetReport]:
+) -> DataReport:
     """Read every picture once.
 
     Args:
@@ -64,7 +75,7 @@ def check_sets(
         threads: that decode; None takes as many as there are cores.
 
     Returns:
-        One report for each set. Nothing is raised for files that are no pictures: they are in the reports.
+        A report with one for each set. Nothing is raised for files that are no pictures: they are in the reports.
     """
     with ThreadPoolExecutor(threads) as pool:
 
@@ -76,8 +87,11 @@ def check_sets(
                 tick()
             return looks
 
-        forbidden = {look.digest for look in look_at(test).values() if look.digest}
-        return [_report(one, look_at(p for _, *both in one.pairs for p in both), forbidden) for one in located]
+        tested = look_at(test).values()
+        forbidden = {look.digest for look in tested if not look.error}
+        sets = (_report(one, look_at(p for _, *both in one.pairs for p in both), forbidden) for one in located)
+        unreadable = _errors(tested)
+        return DataReport(tuple(sets), len(tested) - len(unreadable), unreadable)
 
 
 @dataclass(frozen=True)
@@ -104,8 +118,11 @@ def _report(located: LocatedSet, looks: dict[Path, _Look], forbidden: set[bytes]
             unlike.append(name)
         if {one.digest, other.digest} & forbidden:
             in_test.append(name)
-    unreadable = tuple(look.error for look in looks.values() if look.error)
-    return SetReport(located, unreadable, tuple(unlike), tuple(in_test))
+    return SetReport(located, _errors(looks.values()), tuple(unlike), tuple(in_test))
+
+
+def _errors(looks: Iterable[_Look]) -> tuple[str, ...]:
+    return tuple(look.error for look in looks if look.error)
 
 
 def _named(what: str, names: Sequence[str]) -> list[str]:

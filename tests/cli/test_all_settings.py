@@ -65,6 +65,26 @@ def test_a_check_names_what_is_wrong_and_says_so_by_its_exit_code(script, photos
     assert not any("test data" in problem for row in rows for problem in row["problems"])
 
 
+def test_test_data_that_was_not_looked_at_is_no_pass(script, photos, tmp_path):
+    sets, test = tmp_path / "sets", tmp_path / "test"
+    script("data", "degrade", photos, "-o", sets, "--setting", "3task", "--side", 48)
+    test.mkdir()
+    check = ("data", "check", sets, "--setting", "3task", "--test", test)
+    (test / "notes.txt").touch()
+    (test / "._1.png").write_bytes(b"what macOS leaves beside a picture")
+    empty = script(*check)
+    assert empty.code == 2 and f"{test} holds no pictures" in empty.stderr
+    (test / "1.png").write_bytes((photos / "1.png").read_bytes())
+    good = script(*check)
+    assert good.code == 0 and "compared with 1 test pictures" in good.stderr
+    (test / "2.png").write_bytes((photos / "1.png").read_bytes()[:2000])
+    found = script(*check)
+    assert found.code == 1 and "compared with 1 test pictures" in found.stderr
+    assert "test data: 1 pictures could not be compared\n" in found.stdout and str(test / "2.png") in found.stdout
+    *rows, last = script(*check, "--json").rows
+    assert len(rows) == 3 and last["test"] == 1 and str(test / "2.png") in last["problems"][0]
+
+
 def test_a_check_of_nothing_is_one_line(script, tmp_path):
     found = script("data", "check", tmp_path)
     assert found.code == 1 and "holds no training set" in found.stderr

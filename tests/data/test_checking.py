@@ -21,8 +21,10 @@ def folder(tmp_path):
 
 def report(folder, *test):
     ticks = []
-    (one,) = check_sets([locate_set(SET, folder)], test, lambda: ticks.append(1))
+    found = check_sets([locate_set(SET, folder)], test, lambda: ticks.append(1))
+    (one,) = found.sets
     assert len(ticks) == 2 * len(one.located.pairs) + len(test)
+    assert found.compared + len(found.unreadable) == len(test)
     return one
 
 
@@ -42,3 +44,13 @@ def test_every_fault_is_named(folder, tmp_path):
     assert found.unlike == ("1",) and found.in_test == ("2",)
     assert found.located.without_truth == ("3",) and found.located.without_input == ("9",)
     assert all("\n" not in line for line in found.problems) and len(found.problems) == 6
+
+
+def test_what_could_not_be_read_was_not_compared(folder, tmp_path):
+    """A truncated copy of a training picture must not pass for test data that training does not hold."""
+    cut = tmp_path / "cut.png"
+    cut.write_bytes((folder / SET.target[0] / "2.png").read_bytes()[:900])
+    cv2.imwrite(str(tmp_path / "other.png"), np.zeros((40, 48, 3), np.uint8))
+    found = check_sets([locate_set(SET, folder)], [cut, tmp_path / "other.png"])
+    assert found.compared == 1 and len(found.unreadable) == 1 and str(cut) in found.unreadable[0]
+    assert not found.sets[0].in_test
