@@ -102,7 +102,9 @@ class Origins:
         """
         if stage == "pretrain":
             network = RestorationNetwork(self.recipe.network)
-            if self.start is not None:
+            if self.start is not None and self.start.router_alone:
+                reporter.line(f"{stage}: random weights: the checkpoint to start from is a router alone")
+            elif self.start is not None:
                 self._overlay(network, self.start.network, reporter, stage)
         else:
             experts = len(self.setting.degradations) if self.recipe.experts else 0

@@ -129,6 +129,22 @@ def test_a_start_gives_every_stage_its_weights(origins, listen, recipe):
     assert f"router: {total} of {total} tensors come from the checkpoint to start from" in listener.lines
 
 
+def test_a_router_alone_starts_a_network_from_random_weights(origins, listen, recipe):
+    source, listener = origins(landed(recipe, network=False)), listen()
+    assert taken(source.router("pretrain", listener), source.start.router) == source.start.router.keys()
+    torch.manual_seed(1)
+    given = source.network("pretrain", listener).state_dict()
+    torch.manual_seed(1)
+    assert taken(origins().network("pretrain", listen()), given) == given.keys()
+    assert listener.lines == ["pretrain: random weights: the checkpoint to start from is a router alone"]
+    save_checkpoint(source.folder.result("pretrain"), landed(recipe, experts=False))
+    assert source.network("finetune", listener).config.experts == 3
+    other = landed(replace(recipe, network=replace(recipe.network, width=12, stem=4)))
+    nothing = replace(other, network={k: v for k, v in other.network.items() if k == "intro.weight"})
+    with pytest.raises(TrainingError, match="nothing of the checkpoint to start from fits"):
+        origins(nothing).network("pretrain", listen())
+
+
 def test_the_head_alone_is_trained_on_the_starts_prior_for_other_degradations_too(origins, listen, recipe):
     head = replace(recipe, router=replace(recipe.router, trains="head"))
     for setting in (SETTING, get_setting("10task")):
