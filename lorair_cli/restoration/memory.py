@@ -1,4 +1,4 @@
-"""How large a tile may be: what the network needs, what the device has, and which errors say it was not enough."""
+"""How large a tile may be: what the network needs and what the device has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from lorair_cli.model.config import NetworkConfig
+from lorair_cli.model.memory import is_out_of_memory as is_out_of_memory  # beside what else is said of memory
 
 LARGEST_TILE = 1024
 """Side in pixels of the tile that every device with enough memory takes, so that all of them give the same picture:
@@ -86,15 +87,6 @@ def _left_in_group() -> int | None:
 
 FREE_SOME = "close other programs, or try --device cpu"
 """What a user can do where the smallest tiles do not fit."""
-
-_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that memory ran out. torch has a type for CUDA only; the CPU and MPS raise plain text."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _OUT_OF_MEMORY)
 
 
 def release(device: torch.device) -> None:

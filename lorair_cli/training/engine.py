@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from lorair_cli.data.pairs import Sample
 from lorair_cli.errors import TrainingError, UsageError
+from lorair_cli.model.memory import is_out_of_memory
 from lorair_cli.training.arithmetic import Arithmetic
 from lorair_cli.training.compiling import Compiled
 from lorair_cli.training.feed import Batches, WorkerDiedError, feed
@@ -30,6 +31,17 @@ SAVE_SECONDS = 120.0
 """What a kill can cost."""
 VALIDATE_SECONDS = 900.0
 GO_ON = "the last saved state is intact: run the same command again to go on from there"
+
+
+@contextmanager
+def out_of_memory_said(line: str) -> Iterator[None]:
+    """Within the block, every way of running out of memory is a ``TrainingError`` with this line."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(line, GO_ON) from error
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,10 @@ class StageRun:
                 f"{self.recipe.accumulate} passes each",
                 f"say --set {self.stage}.photos=N",
             )
+        with out_of_memory_said(f"{self.stage}: the device is out of memory at {self.recipe.photos} photos a step"):
+            return self._run(team, accelerator, reporter)
+
+    def _run(self, team: Team, accelerator: Accelerator, reporter: Reporter) -> Clock | None:
         # Not prepared by Accelerate, which would make each pass wait for the other processes; see team.py.
         module = self.objective.module.to(accelerator.device)
         trainable = [p for p in module.parameters() if p.requires_grad]
@@ -93,10 +109,6 @@ class StageRun:
         try:
             with team.shared_statistics(module):
                 finished = self._loop(state, trainable, arithmetic, team, reporter)
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"{self.stage}: the device is out of memory at {self.recipe.photos} photos a step", GO_ON
-            ) from error
         except WorkerDiedError as error:
             raise TrainingError(f"{self.stage}: a data worker died, perhaps for want of memory", GO_ON) from error
         finally:

@@ -24,7 +24,7 @@ from lorair_cli.model.router import Router
 from lorair_cli.settings import HOLES, Setting
 from lorair_cli.training.arithmetic import Arithmetic
 from lorair_cli.training.curves import Curves
-from lorair_cli.training.engine import StageRun
+from lorair_cli.training.engine import StageRun, out_of_memory_said
 from lorair_cli.training.folder import RunFolder
 from lorair_cli.training.objectives import Objective, RestorationObjective, RouterObjective, RouterTrainee
 from lorair_cli.training.origins import Origins
@@ -157,11 +157,13 @@ class TrainingRun:
             if validation is None or not accelerator.is_main_process:
                 return []
             how = router, network, self.recipe.top_k, Arithmetic(accelerator.device, self.recipe.precision).autocast
-            scores = validation.score(*how)
+            with out_of_memory_said(f"{stage}: the device is out of memory in validation"):
+                scores = validation.score(*how)
+                samples = None if network is None else validation.samples(router, network, *how[2:])
             reporter.line(as_table(scores))
             curves.scores(stage, clock.step, scores)
-            if network is not None:
-                curves.samples(stage, clock.step, validation.samples(router, network, *how[2:]))
+            if samples is not None:
+                curves.samples(stage, clock.step, samples)
             best = origins.folder.best(stage)
             if _score(scores) > _score_of(best):
                 account = self._account(stage, clock, scores, origins.folder.shown(), accelerator)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lorair_cli.errors import TrainingError
+from lorair_cli.model.memory import is_out_of_memory
 from lorair_cli.training.folder import written
 from lorair_cli.training.recipe import StageRecipe
 
@@ -127,6 +128,8 @@ class TrainingState:
             self.clock.step, self.clock.seconds = int(state["step"]), float(state["seconds"])
         # Whatever a damaged file breaks inside torch (half a dozen types of exception), the user sees one line.
         except Exception as error:
+            if is_out_of_memory(error):  # the file may be good: it must not be deleted for this
+                raise
             raise TrainingError(
                 f"{self.file}: not a state that this stage can resume from", "delete it to start the stage again"
             ) from error

@@ -1,4 +1,3 @@
-import pytest
 import torch
 
 from lorair_cli.model.config import NetworkConfig
@@ -10,7 +9,6 @@ from lorair_cli.restoration.memory import (
     choose_tile,
     choose_whole,
     free_memory,
-    is_out_of_memory,
 )
 
 COMPACT = NetworkConfig(width=48, encoder_blocks=(1, 1, 8), decoder_blocks=(1, 1, 1), stem=2)
@@ -48,29 +46,6 @@ def test_a_containers_limit_counts(tmp_path, monkeypatch):
     assert free_memory(torch.device("cpu")) == 1_500_000
     (tmp_path / "memory.max").write_text("max\n")
     assert free_memory(torch.device("cpu")) != 1_500_000
-
-
-@pytest.mark.parametrize(
-    "error, expected",
-    [
-        (MemoryError(), True),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."), True),
-        (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), True),
-        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
-        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_which_errors_say_that_memory_ran_out(error, expected):
-    assert is_out_of_memory(error) is expected
-
-
-def test_the_allocator_of_this_torch_says_it_in_words_we_know():
-    with pytest.raises(RuntimeError) as caught:
-        torch.empty(2**60, dtype=torch.uint8)
-    assert is_out_of_memory(caught.value)
 
 
 def test_what_is_restored_in_one_piece_needs_no_more_than_half_the_memory():

@@ -212,6 +212,32 @@ def test_a_dying_worker_cannot_interrupt_a_step(tmp_path, accelerator, listen):
     assert len(handlers) == 1 and not callable(handlers[0])
 
 
+def test_no_memory_is_one_line_and_the_state_stays(tmp_path, accelerator, listen, every_step):
+    def greedy(step, loss):
+        return loss if step < 3 else loss + torch.empty(2**60).sum()
+
+    run = stage_run(tmp_path, Regression(greedy))
+    with pytest.raises(TrainingError, match="router: the device is out of memory at 2 photos a step") as caught:
+        run.run(accelerator, listen())
+    assert "\n" not in str(caught.value) and torch.load(run.state_file, weights_only=True)["step"] == 2
+
+
+def test_other_errors_of_torch_stay_what_they_are(tmp_path, accelerator, listen):
+    def wrong(step, loss):
+        return loss + torch.ones(2) @ torch.ones(3)
+
+    with pytest.raises(RuntimeError, match="size"):
+        stage_run(tmp_path, Regression(wrong)).run(accelerator, listen())
+
+
+def test_a_state_that_memory_is_lacking_for_is_not_called_damaged(tmp_path, accelerator, listen, monkeypatch):
+    stage_run(tmp_path).run(accelerator, listen())
+    monkeypatch.setattr(torch, "load", lambda *args, **kwargs: torch.empty(2**60))
+    with pytest.raises(TrainingError, match="out of memory") as caught:
+        stage_run(tmp_path).run(accelerator, listen())
+    assert "delete" not in str(caught.value)
+
+
 def test_a_full_disk_is_one_line_and_the_state_stays(tmp_path, accelerator, listen, every_step, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -208,6 +208,16 @@ def test_validation_on_the_way_changes_no_weights(
     assert equal(*(load_checkpoint(folder / f"{stage}.safetensors") for folder in (tmp_path, whole)))
 
 
+def test_no_memory_for_the_last_validation_is_one_line(tmp_path, recipe, clean, accelerator, listen, monkeypatch):
+    run = training(tmp_path, recipe, clean, valid=replace(clean, paths=clean.paths[:1]))
+    monkeypatch.setattr(Validation, "score", lambda *how: torch.empty(2**60))
+    with pytest.raises(TrainingError, match="router: the device is out of memory in validation") as caught:
+        run.run(["router"], accelerator, listen())
+    assert "\n" not in str(caught.value) and (tmp_path / "router.state").is_file()
+    monkeypatch.undo()
+    assert run.run(["router"], accelerator, listen()) == tmp_path / "router.safetensors"
+
+
 def test_sigterm_ends_the_call_and_the_next_call_goes_on(tmp_path, whole, recipe, clean, accelerator, listen):
     run = training(tmp_path, recipe, clean)
     stop = listen(at=7, do=lambda: os.kill(os.getpid(), signal.SIGTERM))  # the second step of the second stage
