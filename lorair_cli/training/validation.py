@@ -45,9 +45,9 @@ class Score:
     recognised: float
     """Share of photos whose most probable degradation is the right one; for untouched ones, the mean of the largest
     probability, which should be low."""
-    ssim_before: float | None = None
-    """SSIM (Gaussian window, 8-bit RGB, mean of the channels), as the PSNR; None for crops too small for its window."""
     ssim_after: float | None = None
+    """SSIM (Gaussian window, 8-bit RGB, mean of the channels) of the restored crop; None as the PSNR, and for crops too
+    small for its window."""
 
 
 class Validation:
@@ -77,6 +77,7 @@ class Validation:
                     rng = np.random.default_rng((index, label))
                     lq = from_float(degrade(to_float(gt), name, rng, STRENGTH), np.uint8)
                 self.crops.append((name, lq, gt, chw(views_of(lq, view_mode, view))))
+        self._before = [psnr(lq, gt) for _, lq, gt, _ in self.crops]
 
     @torch.no_grad()
     def score(self, router: Router, network: RestorationNetwork | None, top_k: int, autocast: Autocast) -> list[Score]:
@@ -89,9 +90,9 @@ class Validation:
             autocast: that of training, see ``Arithmetic``.
         """
         router.eval()
-        rows: dict[str, list[tuple[float, float, float, float, float]]] = {}
+        rows: dict[str, list[tuple[float, float, float, float]]] = {}
         device = next(router.parameters()).device
-        for name, lq, gt, views in self.crops:
+        for (name, lq, gt, views), before in zip(self.crops, self._before, strict=True):
             with autocast():
                 prior, logits = router(to_unit(views)[None].to(device))
                 after = 0.0, 0.0
@@ -101,13 +102,11 @@ class Validation:
             probabilities = logits[0].float().softmax(-1)
             best = int(probabilities.argmax())
             hit = float(probabilities[best]) if name == UNTOUCHED else float(self.setting.degradations[best] == name)
-            rows.setdefault(name, []).append((psnr(lq, gt), after[0], hit, ssim(lq, gt), after[1]))
+            rows.setdefault(name, []).append((before, after[0], hit, after[1]))
         means = {name: np.mean(values, axis=0).tolist() for name, values in rows.items()}
         return [
-            Score(name, before, after, hit, _or_none(like_before), _or_none(like_after))
-            if network is not None
-            else Score(name, before, None, hit, _or_none(like_before))
-            for name, (before, after, hit, like_before, like_after) in means.items()
+            Score(name, before, after, hit, _or_none(like)) if network is not None else Score(name, before, None, hit)
+            for name, (before, after, hit, like) in means.items()
         ]
 
     @torch.no_grad()
