@@ -119,8 +119,8 @@ def train(
     with only_if(accelerator.is_main_process):
         photos, sets = replace(CleanPhotos.find(clean), cache=cache) if clean else None, find_sets(pairs or [], chosen)
         validation = CleanPhotos.find(valid) if valid else None
-        if photos is not None and validation is not None:
-            _refuse_seen(photos, validation)
+        if validation is not None:
+            _refuse_seen(photos, sets, validation)
         folder = out or Path("runs") / f"{setting}-{scale}"
         run = TrainingRun(
             setting=chosen,
@@ -155,16 +155,18 @@ def train(
             talk.print(f"Next: lorair restore photo.jpg --weights {result}")
 
 
-def _refuse_seen(photos: CleanPhotos, validation: CleanPhotos) -> None:
+def _refuse_seen(photos: CleanPhotos | None, sets: list[LocatedSet], validation: CleanPhotos) -> None:
     """``UsageError`` if photos to validate by are among those to learn from: scores would praise what was seen."""
     from lorair_cli.data.pairing import first_names
 
-    learnt = {path.resolve() for path in photos.paths}
-    if seen := [path for path in validation.paths if path.resolve() in learnt]:
-        raise UsageError(
-            f"{len(seen)} photos of --valid are among those of --clean: {first_names(map(str, seen))}",
-            "keep them in a folder of their own",
-        )
+    learnt = {"--clean": () if photos is None else photos.paths, "--data": [gt for one in sets for *_, gt in one.pairs]}
+    for option, paths in learnt.items():
+        known = {path.resolve() for path in paths}
+        if seen := [path for path in validation.paths if path.resolve() in known]:
+            raise UsageError(
+                f"{len(seen)} photos of --valid are among those of {option}: {first_names(map(str, seen))}",
+                "keep them in a folder of their own",
+            )
 
 
 def _tell_data(photos: CleanPhotos | None, sets: list[LocatedSet]) -> None:

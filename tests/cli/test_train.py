@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -15,7 +16,11 @@ from huggingface_hub import constants
 from typer.testing import CliRunner
 
 from lorair_cli.cli.train import STOPPED, _as_typed, train
+from lorair_cli.data.clean import CleanPhotos
+from lorair_cli.data.degrading import Degrading, write_pairs
+from lorair_cli.data.real import find_sets
 from lorair_cli.errors import DeviceError, TrainingError, UsageError, WeightsError
+from lorair_cli.settings import get_setting
 from lorair_cli.training.recipe_file import load_recipe, read_recipe
 from lorair_cli.weights.checkpoint import read_info
 
@@ -164,6 +169,26 @@ def test_wrong_usage_is_one_line(given, more, kind, said):
     result = run(arguments, *more)
     assert isinstance(result.exception, kind), result.output
     assert said in result.exception.message and "\n" not in str(result.exception)
+
+
+def test_what_is_learnt_from_cannot_validate(given, tmp_path):
+    arguments, out = given
+    clean = Path(arguments[1])
+    sets = tmp_path / "sets"
+    write_pairs(CleanPhotos.find([clean]), get_setting("3task"), sets, Degrading(side=48))
+    options = [*arguments[2:], "--data", sets]
+    for one in find_sets([sets], get_setting("3task")):  # of noise the photo itself is input and truth
+        truths = one.pairs[0][2].parent
+        result = run(options, "--valid", truths)
+        assert isinstance(result.exception, UsageError) and "2 photos of --valid are among those of --data: " in str(
+            result.exception
+        )
+    result = run([*arguments, "--data", sets], "--valid", clean)
+    assert isinstance(result.exception, UsageError) and "2 photos of --valid are among those of --clean" in str(
+        result.exception
+    )
+    assert not out.exists()
+    assert run(options, "--valid", clean, "--stage", "router").exit_code == 0
 
 
 def test_paper_scale_without_a_network_is_one_line(given, tmp_path, monkeypatch):
