@@ -63,6 +63,8 @@ class StageRun:
     """Called now and then."""
     observe: Callable[[Clock, float, float], object] = lambda clock, loss, learning_rate: None
     """Called after each step, with the smoothed loss and the learning rate."""
+    saving: Callable[[], object] = lambda: None
+    """Called before a state is written, by the process that writes it."""
 
     def run(self, accelerator: Accelerator, reporter: Reporter) -> Clock | None:
         """Train to the end, or until Ctrl-C or SIGTERM asks to stop, from the saved state if there is one.
@@ -162,6 +164,7 @@ class StageRun:
 
     def _save(self, state: TrainingState, team: Team) -> None:
         if team.leads:
+            self.saving()
             state.save()
 
     def _step(

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from lorair_cli.errors import TrainingError, UsageError
 from lorair_cli.imaging.files import atomic_write
-from lorair_cli.training.recipe import Recipe, Stage
+from lorair_cli.training.recipe import STAGES, Recipe, Stage
 from lorair_cli.training.recipe_file import as_toml, differences, read_recipe
 from lorair_cli.training.reporting import Every, Reporter, progress_line
 from lorair_cli.weights.manifest import identity
@@ -39,52 +39,79 @@ class RunFolder:
         """What a stage resumes from; gone when the result is there."""
         return self.path / f"{stage}.state"
 
-    def claim(
-        self, recipe: Recipe, setting: str, start_from: Path | None, shown: str = "", valid: str | None = None
-    ) -> None:
+    def claim(self, recipe: Recipe, setting: str, start_from: Path | None, valid: str | None = None) -> None:
         """Make the folder and write down whose run it holds, or see that it holds this very run.
+
+        A run that ended before it saved anything, such as one that was refused, leaves the folder to any other.
 
         Args:
             recipe: the resolved recipe, kept as ``recipe.toml``: a file that ``--recipe`` takes.
             setting: name of the setting.
             start_from: the checkpoint that the run starts from, if any: known by its name and its contents, since all
                 that this program trains end in files of the same name.
-            shown: what the run learns from, in words that tell it from other data. It may change, when a damaged photo
-                was taken out; the folder remembers all of it (see ``shown``).
-            valid: the same of what it is validated by, if it is. That may not change: the best checkpoint so far is
-                known by a score.
+            valid: what the run is validated by, if it is, in words that tell it from other data. It may not change: the
+                best checkpoint so far is known by a score.
 
         Raises:
             TrainingError: the folder holds a run of another recipe, setting, start or validation, or cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrainingError(f"{self.path}: cannot be a run's folder: {error.strerror}") from error
+        self._make()
         name, weights = (None, None) if start_from is None else (start_from.name, identity([start_from]))
         facts: dict[str, Any] = {"setting": setting, "start_from": name, "start_weights": weights}
         if valid is not None:
             facts["valid"] = valid
-        recipe_file, facts_file = self.path / "recipe.toml", self.path / "run.json"
-        held = _read_facts(facts_file) if facts_file.is_file() else {}
+        recipe_file, facts_file = self.path / "recipe.toml", self._facts
+        anew = facts_file.is_file() and not self._has_saved()
+        held = _read_facts(facts_file) if facts_file.is_file() and not anew else {}
         self._compare(facts, held)
-        if recipe_file.is_file():
-            self._compare_recipe(recipe, recipe_file)
-        else:
+        known = recipe_file.is_file()
+        try:
+            if known:
+                self._compare_recipe(recipe, recipe_file)
+        except TrainingError:
+            if not anew:
+                raise
+            known = False
+        if not known:
             self._write(recipe_file, as_toml(recipe))
-        before = held.get("shown", [])
-        facts = facts | held | {"shown": before if shown in before else [*before, shown]}
-        if facts != held:
-            self._write(facts_file, json.dumps(facts, indent=2) + "\n")
+        self._write(facts_file, json.dumps(facts | held, indent=2) + "\n")
+
+    def remember(self, shown: str) -> None:
+        """Write down, before anything is saved of it, that the run has learnt from ``shown``.
+
+        Args:
+            shown: the data, in words that tell it from other data. It may change, when a damaged photo was taken out.
+        """
+        facts = _read_facts(self._facts) if self._facts.is_file() else {}
+        before = facts.get("shown", [])
+        if shown not in before:
+            self._write(self._facts, json.dumps(facts | {"shown": [*before, shown]}, indent=2) + "\n")
 
     def shown(self) -> list[str]:
-        """What the run was ever shown, the last of it last; empty if an earlier version did not write it down."""
-        file = self.path / "run.json"
-        return [str(one) for one in _read_facts(file).get("shown", [])] if file.is_file() else []
+        """What the run has ever learnt from, the last of it last; empty if it has saved nothing yet."""
+        return [str(one) for one in _read_facts(self._facts).get("shown", [])] if self._facts.is_file() else []
 
     def log(self, reporter: Reporter) -> Reporter:
         """``reporter``, with everything written to ``log.txt`` as well."""
-        return LogFile(self.path / "log.txt", reporter)
+        return LogFile(self._log, reporter)
+
+    @property
+    def _log(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def _facts(self) -> Path:
+        return self.path / "run.json"
+
+    def _has_saved(self) -> bool:
+        """Whether weights or a state of any stage are here."""
+        return any(file(stage).is_file() for stage in STAGES for file in (self.result, self.best, self.state))
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(f"{self.path}: cannot be a run's folder: {error.strerror}") from error
 
     def _compare(self, asked: Mapping[str, Any], held: Mapping[str, Any]) -> None:
         for name, value in asked.items():
@@ -104,6 +131,9 @@ class RunFolder:
         return TrainingError(f"{self.path}: holds a run with {what}", "name another folder with --out")
 
     def _write(self, file: Path, text: str) -> None:
+        with suppress(OSError):
+            if file.read_bytes() == text.encode():
+                return
         with written(file) as out:
             out.write(text.encode())
 

@@ -80,20 +80,26 @@ class TrainingRun:
         if start is not None:
             start.refuse_experts_alone()
             start = start.narrowed(self.setting) if start.covers(self.setting) else start
-        files, shown = RunFolder(self.folder), self._shown()
+        files = RunFolder(self.folder)
         with accelerator.main_process_first():  # the first writes, the others see that it is the same run
             valid = None if self.valid is None else told_apart(self.valid.paths)
-            files.claim(self.recipe, self.setting.name, self.start_from, shown, valid)
+            files.claim(self.recipe, self.setting.name, self.start_from, valid)
         reporter = files.log(reporter) if accelerator.is_main_process else Silence()
-        if before := [one for one in files.shown() if one != shown]:
-            reporter.line(
-                f"this run has learnt from other data before, as its checkpoint will say: {'; '.join(before)}"
-            )
-        origins = Origins(files, self.recipe, self.setting, start)
+        return self._go_on(stages, Origins(files, self.recipe, self.setting, start), accelerator, reporter)
+
+    def _go_on(
+        self, stages: Sequence[Stage], origins: Origins, accelerator: Accelerator, reporter: Reporter
+    ) -> Path | None:
+        """The stages in a folder that holds this run."""
+        files = origins.folder
         if all(files.result(stage).is_file() for stage in stages):
             for stage in stages:
                 reporter.line(f"{stage}: {files.result(stage).name} is there already")
             return files.result(stages[-1])
+        if before := [one for one in files.shown() if one != self._shown()]:
+            reporter.line(
+                f"this run has learnt from other data before, as its checkpoint will say: {'; '.join(before)}"
+            )
         validation = None
         if self.valid is not None:
             validation = Validation(self.valid, self.setting, self.recipe.encoder.view, self.recipe.view_mode)
@@ -152,6 +158,11 @@ class TrainingRun:
         if stage == "router" and self.recipe.keeps_prior and recipe.trains == "all":  # a head keeps the prior anyway
             predecessor = origins.predecessor().to(accelerator.device)
         objective = self._objective(router, predecessor, network, recipe.loss_epsilon, accelerator)
+        learnt = False  # whether a step was taken of the data of this call
+
+        def saving() -> None:
+            if learnt:
+                origins.folder.remember(self._shown())
 
         def validate(clock: Clock) -> list[Score]:
             if validation is None or not accelerator.is_main_process:
@@ -166,6 +177,7 @@ class TrainingRun:
                 curves.samples(stage, clock.step, samples)
             best = origins.folder.best(stage)
             if _score(scores) > _score_of(best):
+                saving()
                 account = self._account(stage, clock, scores, origins.folder.shown(), accelerator)
                 save_checkpoint(best, self._checkpoint(stage, router, network, origins, account))
             if network is None:
@@ -173,6 +185,8 @@ class TrainingRun:
             return scores
 
         def observe(clock: Clock, loss: float, learning_rate: float) -> None:
+            nonlocal learnt
+            learnt = True
             rate = clock.step * recipe.photos / max(clock.seconds, 1e-9)
             curves.step(stage, clock.step, loss, rate, learning_rate)
 
@@ -186,6 +200,7 @@ class TrainingRun:
             workers=self.workers,
             validate=validate,
             observe=observe,
+            saving=saving,
         )
         module = objective.module
         trained = sum(p.numel() for p in module.parameters() if p.requires_grad)

@@ -7,13 +7,14 @@ import pytest
 from lorair_cli.errors import TrainingError
 from lorair_cli.training import folder as module
 from lorair_cli.training.folder import LogFile, RunFolder
-from lorair_cli.training.recipe_file import read_recipe
+from lorair_cli.training.recipe_file import as_toml, read_recipe
 
 
 @pytest.fixture
 def held(tmp_path, recipe):
     folder = RunFolder(tmp_path / "runs" / "a")
     folder.claim(recipe, "3task", None)
+    folder.state("router").write_bytes(b"kept")
     return folder
 
 
@@ -23,7 +24,6 @@ def test_a_folder_tells_whose_run_it_holds(held, recipe):
         "setting": "3task",
         "start_from": None,
         "start_weights": None,
-        "shown": [""],
     }
 
 
@@ -60,6 +60,7 @@ def test_a_start_is_known_by_its_contents_and_not_by_its_name(tmp_path, recipe):
         start.write_bytes(start.parent.name.encode())
     folder = RunFolder(tmp_path / "c")
     folder.claim(recipe, "3task", starts[0])
+    folder.state("finetune").touch()
     folder.claim(recipe, "3task", starts[0])
     with pytest.raises(TrainingError, match="holds a run with start_weights"):
         folder.claim(recipe, "3task", starts[1])
@@ -126,10 +127,37 @@ def test_a_log_that_cannot_be_written_costs_nothing(tmp_path, listen):
 def test_all_data_is_remembered_and_validation_stays_the_same(tmp_path, recipe):
     """A damaged photo may be taken out; the checkpoint will say that it was seen."""
     folder = RunFolder(tmp_path / "a")
-    folder.claim(recipe, "3task", None, "photos: 3 files (aa)")
-    folder.claim(recipe, "3task", None, "photos: 3 files (aa)", "1 files (cc)")
+    folder.claim(recipe, "3task", None)
+    assert folder.shown() == []
+    for _ in range(2):
+        folder.remember("photos: 3 files (aa)")
+    folder.state("router").touch()
+    folder.claim(recipe, "3task", None, "1 files (cc)")
     assert folder.shown() == ["photos: 3 files (aa)"]
-    folder.claim(recipe, "3task", None, "photos: 2 files (bb)")
+    folder.remember("photos: 2 files (bb)")
     assert folder.shown() == ["photos: 3 files (aa)", "photos: 2 files (bb)"]
     with pytest.raises(TrainingError, match=r"valid 1 files \(cc\), not 1 files \(dd\)"):
-        folder.claim(recipe, "3task", None, "photos: 2 files (bb)", "1 files (dd)")
+        folder.claim(recipe, "3task", None, "1 files (dd)")
+
+
+@pytest.mark.parametrize("name", ["router.safetensors", "pretrain-best.safetensors", "finetune.state"])
+def test_a_folder_with_nothing_saved_is_left_to_another_run(tmp_path, recipe, name):
+    folder, other = RunFolder(tmp_path), replace(recipe, seed=4)
+    folder.claim(recipe, "3task", None, "1 files (cc)")
+    folder.claim(other, "10task", None)
+    assert read_recipe(tmp_path / "recipe.toml") == other
+    facts = {"setting": "10task", "start_from": None, "start_weights": None}
+    assert json.loads((tmp_path / "run.json").read_text()) == facts
+    (tmp_path / name).touch()
+    with pytest.raises(TrainingError, match="setting 10task, not 3task"):
+        folder.claim(recipe, "3task", None)
+
+
+def test_a_recipe_that_somebody_put_there_is_not_replaced(tmp_path, recipe):
+    (tmp_path / "recipe.toml").write_text("# my own\n" + as_toml(recipe))
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="seed differs"):
+            RunFolder(tmp_path).claim(replace(recipe, seed=4), "3task", None)
+    for setting in ("3task", "10task"):
+        RunFolder(tmp_path).claim(recipe, setting, None)
+    assert (tmp_path / "recipe.toml").read_text().startswith("# my own\n")

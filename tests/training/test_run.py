@@ -16,6 +16,7 @@ from lorair_cli.settings import get_setting
 from lorair_cli.training import engine
 from lorair_cli.training import run as run_module
 from lorair_cli.training.engine import StageRun
+from lorair_cli.training.folder import RunFolder
 from lorair_cli.training.objectives import RouterObjective
 from lorair_cli.training.recipe import STAGES
 from lorair_cli.training.run import TrainingRun
@@ -365,6 +366,51 @@ def test_a_head_trained_alone_gives_a_router_with_the_same_prior(tmp_path, whole
     path = training(tmp_path, head, clean, start_from=start).run(["router"], accelerator, listen())
     before, after = (load_checkpoint(p).router for p in (start, path))
     assert {k for k in after if not torch.equal(after[k], before[k])} == {"head.weight", "head.bias"}
+
+
+def test_a_refused_run_does_not_keep_its_folder(tmp_path, recipe, clean, accelerator, listen):
+    with pytest.raises(TrainingError, match="finetune needs a router"):
+        training(tmp_path, recipe, clean).run(["finetune"], accelerator, listen())
+    other = training(tmp_path, recipe, clean, setting=get_setting("5task"))
+    assert other.run(["router"], accelerator, listen()) is not None
+    with pytest.raises(TrainingError, match="setting 5task, not 3task"):
+        training(tmp_path, recipe, clean).run(["router"], accelerator, listen())
+
+
+def test_only_data_that_a_step_was_taken_from_is_said_to_be_learnt_from(
+    tmp_path, recipe, clean, accelerator, listen, monkeypatch
+):
+    monkeypatch.setattr(engine, "SAVE_SECONDS", 1000.0)
+    a, b, c = (training(tmp_path, recipe, replace(clean, paths=clean.paths[:n])) for n in (1, 2, 3))
+    folder = RunFolder(tmp_path)
+
+    def lines(listener):
+        return [one for one in listener.lines if one.startswith("this run has learnt from other data before")]
+
+    with pytest.raises(Killed):  # before anything was saved
+        a.run(["router"], accelerator, listen(at=2, do=kill))
+    assert folder.shown() == []
+    b.run(["router"], accelerator, listen())
+    (seen,) = folder.shown()
+    assert seen.startswith("photos: 2 files")
+    finished = listen()
+    c.run(["router"], accelerator, finished)
+    assert not lines(finished)
+    assert folder.shown() == [seen]
+    goes_on = listen()
+    c.run(["pretrain"], accelerator, goes_on)
+    (line,) = lines(goes_on)
+    assert seen in line
+    told = read_info(tmp_path / "pretrain.safetensors").provenance["stages"][-1]["shown"]
+    assert told == folder.shown() and len(told) == 2
+    # Nothing is left to do of a stage but to write its result.
+    monkeypatch.setattr(run_module, "save_checkpoint", lambda *args: kill())
+    with pytest.raises(Killed):
+        c.run(["finetune"], accelerator, listen())
+    monkeypatch.undo()
+    late = listen()
+    a.run(["finetune"], accelerator, late)
+    assert folder.shown() == told and not late.progressed
 
 
 def test_a_result_of_another_setting_is_refused(tmp_path, whole, recipe, clean, accelerator, listen):
