@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from lorair_cli.errors import TrainingError, UsageError
 from lorair_cli.imaging.files import atomic_write
+from lorair_cli.training.lock import locked
 from lorair_cli.training.recipe import STAGES, Recipe, Stage
 from lorair_cli.training.recipe_file import as_toml, differences, read_recipe
 from lorair_cli.training.reporting import Every, Reporter, progress_line
@@ -38,6 +39,21 @@ class RunFolder:
     def state(self, stage: Stage) -> Path:
         """What a stage resumes from; gone when the result is there."""
         return self.path / f"{stage}.state"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Make the folder; within the block, no other run works in it. A killed run leaves it to the next.
+
+        Raises:
+            TrainingError: another run is working here, or the folder cannot be made.
+        """
+        self._make()
+        with locked(self._log) as mine:
+            if not mine:
+                raise TrainingError(
+                    f"{self.path}: another run is working here", "wait for its end, or name another folder with --out"
+                )
+            yield
 
     def claim(self, recipe: Recipe, setting: str, start_from: Path | None, valid: str | None = None) -> None:
         """Make the folder and write down whose run it holds, or see that it holds this very run.

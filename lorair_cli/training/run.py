@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,8 @@ class TrainingRun:
         Raises:
             UsageError: the recipe's top-k is more than the setting has degradations, or an expert that is to learn is
                 not the setting's.
-            TrainingError: the folder holds another run, a stage has nothing to start from, or training cannot go on.
+            TrainingError: the folder holds another run, or one that is at work; a stage has nothing to start from; or
+                training cannot go on.
             WeightsError: a checkpoint cannot be read or written.
         """
         if self.recipe.top_k > len(self.setting.degradations):
@@ -81,16 +82,19 @@ class TrainingRun:
             start.refuse_experts_alone()
             start = start.narrowed(self.setting) if start.covers(self.setting) else start
         files = RunFolder(self.folder)
-        with accelerator.main_process_first():  # the first writes, the others see that it is the same run
-            valid = None if self.valid is None else told_apart(self.valid.paths)
-            files.claim(self.recipe, self.setting.name, self.start_from, valid)
-        reporter = files.log(reporter) if accelerator.is_main_process else Silence()
-        return self._go_on(stages, Origins(files, self.recipe, self.setting, start), accelerator, reporter)
+        with ExitStack() as at_work:
+            with accelerator.main_process_first():  # the first writes, the others see that it is the same run
+                if accelerator.is_main_process:
+                    at_work.enter_context(files.alone())
+                valid = None if self.valid is None else told_apart(self.valid.paths)
+                files.claim(self.recipe, self.setting.name, self.start_from, valid)
+            reporter = files.log(reporter) if accelerator.is_main_process else Silence()
+            return self._go_on(stages, Origins(files, self.recipe, self.setting, start), accelerator, reporter)
 
     def _go_on(
         self, stages: Sequence[Stage], origins: Origins, accelerator: Accelerator, reporter: Reporter
     ) -> Path | None:
-        """The stages in a folder that holds this run."""
+        """The stages in a folder that holds this run and no other at work."""
         files = origins.folder
         if all(files.result(stage).is_file() for stage in stages):
             for stage in stages:

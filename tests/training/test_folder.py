@@ -1,11 +1,17 @@
+import errno
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
 from lorair_cli.errors import TrainingError
 from lorair_cli.training import folder as module
+from lorair_cli.training import lock
 from lorair_cli.training.folder import LogFile, RunFolder
 from lorair_cli.training.recipe_file import as_toml, read_recipe
 
@@ -161,3 +167,57 @@ def test_a_recipe_that_somebody_put_there_is_not_replaced(tmp_path, recipe):
     for setting in ("3task", "10task"):
         RunFolder(tmp_path).claim(recipe, setting, None)
     assert (tmp_path / "recipe.toml").read_text().startswith("# my own\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+def test_one_run_works_in_a_folder(tmp_path):
+    folder = RunFolder(tmp_path / "a")
+    with folder.alone():
+        with (
+            pytest.raises(TrainingError, match=f"^{tmp_path / 'a'}: another run is working here") as caught,
+            folder.alone(),
+        ):
+            pass
+        assert "\n" not in str(caught.value)
+        with RunFolder(tmp_path / "b").alone():
+            pass
+    with folder.alone():
+        pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+def test_a_killed_run_leaves_the_folder_free_though_its_workers_still_live(tmp_path):
+    script = """
+import os, sys, time
+from pathlib import Path
+from lorair_cli.training.folder import RunFolder
+with RunFolder(Path(sys.argv[1])).alone():
+    worker = os.fork()
+    if worker:
+        print(worker, flush=True)
+    time.sleep(60)
+os._exit(0)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        worker = int(process.stdout.readline())
+        try:
+            with pytest.raises(TrainingError, match="another run"), RunFolder(tmp_path).alone():
+                pass
+            process.kill()
+            process.wait()
+            with RunFolder(tmp_path).alone():
+                os.kill(worker, 0)
+        finally:
+            process.kill()
+            os.kill(worker, signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
+    def refuse(descriptor, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock.fcntl, "flock", refuse)
+    with RunFolder(tmp_path).alone(), RunFolder(tmp_path).alone():
+        pass

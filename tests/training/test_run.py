@@ -368,6 +368,22 @@ def test_a_head_trained_alone_gives_a_router_with_the_same_prior(tmp_path, whole
     assert {k for k in after if not torch.equal(after[k], before[k])} == {"head.weight", "head.bias"}
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+def test_a_run_keeps_others_out_of_its_folder_until_it_ends(tmp_path, recipe, clean, accelerator, listen):
+    run, said = training(tmp_path, recipe, clean), []
+
+    def another():
+        with pytest.raises(TrainingError) as caught:
+            run.run(["router"], accelerator, listen())
+        said.append(caught.value.message)
+        raise Killed
+
+    with pytest.raises(Killed):
+        run.run(["router"], accelerator, listen(at=2, do=another))
+    assert said == [f"{tmp_path}: another run is working here"]
+    assert run.run(["router"], accelerator, listen()) is not None
+
+
 def test_a_refused_run_does_not_keep_its_folder(tmp_path, recipe, clean, accelerator, listen):
     with pytest.raises(TrainingError, match="finetune needs a router"):
         training(tmp_path, recipe, clean).run(["finetune"], accelerator, listen())
