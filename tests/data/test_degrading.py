@@ -11,7 +11,7 @@ from lorair_cli.data.catalogue import load_catalogue
 from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.degrading import MADE, Degrading, made_of, write_pairs
 from lorair_cli.data.pairs import Sampling, SyntheticPairs
-from lorair_cli.data.real import ATTITUDES, MixedPairs, RealPairs, find_sets
+from lorair_cli.data.real import ATTITUDES, MixedPairs, RealPairs, find_sets, noisy
 from lorair_cli.errors import TrainingError
 from lorair_cli.settings import SETTINGS, get_setting
 
@@ -94,6 +94,29 @@ def test_input_and_truth_are_cut_from_one_place(folders):
     assert float((sample.lq.float() - sample.gt.float()).abs().median()) < 40
 
 
+def test_pairs_are_never_shrunk(folders):
+    """That would change the degradation. Photos made on the fly may be."""
+    source = real(folders, photo_sides=(36, 40), turned=0.0, patches=1, smallest_scale=0.5)
+    truths = [source.truths.read(i) for i in source.truth_of]
+    known = [
+        np.lib.stride_tricks.sliding_window_view(one, (32, 32), axis=(0, 1))
+        for truth in truths
+        for one in (truth, truth[:, ::-1])
+    ]
+    for seed in range(8):
+        sample = source.draw(0, np.random.default_rng(seed))
+        assert any((windows == sample.gt[0].numpy()).all((2, 3, 4)).any() for windows in known)
+
+
+def test_noise_is_cut_to_whole_levels_and_not_rounded():
+    grey = np.full((200, 200, 3), 128, np.uint8)
+    before = grey.copy()
+    change = noisy(grey, 15, np.random.default_rng(0)).astype(float) - grey
+    assert change.mean() == pytest.approx(-0.5, abs=0.2) and change.std() == pytest.approx(15, abs=0.2)
+    assert (grey == before).all()
+    assert noisy(np.full((200, 200, 3), 255, np.uint8), 15, np.random.default_rng(0)).min() > 128, "no number wraps"
+
+
 def test_noise_is_added_to_clean_photos_and_cut_to_whole_levels(folders):
     source, label = real(folders, "3task", photo_sides=(64, 64)), get_setting("3task").index("noise")
     spreads = set()
@@ -118,6 +141,9 @@ def test_views_of_whole_photos_have_a_key_that_tells_them(folders):
         seen[key] = sample.views
     assert len(seen) == 2 * ATTITUDES
     assert int(real(folders, photo_sides=(64, 64)).draw(0, np.random.default_rng(0)).key) == -1
+    for sides in ((40, 48), (63, 63)):
+        parts = real(folders, mode="resize", photo_sides=sides)
+        assert {int(parts.draw(0, np.random.default_rng(seed)).key) for seed in range(8)} == {-1}, "a part is no whole"
 
 
 def test_degradations_are_drawn_alike_and_sources_in_their_share(folders, clean):

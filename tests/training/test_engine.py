@@ -322,12 +322,16 @@ def test_the_average_is_what_a_stage_ends_with_and_survives_a_kill(tmp_path, acc
 
 def test_validation_sees_the_average(tmp_path, accelerator, listen, every_step, monkeypatch):
     monkeypatch.setattr(engine, "VALIDATE_SECONDS", 0.0)
-    seen = []
-    run = stage_run(tmp_path, recipe=replace(RECIPE, ema=0.9, steps=2))
-    object.__setattr__(run, "validate", lambda clock: seen.append(run.objective.module.weight.detach().clone()))
+    run, seen = stage_run(tmp_path, recipe=replace(RECIPE, ema=0.9, steps=4)), []
+
+    def look(clock):
+        state = torch.load(run.state_file, weights_only=True)  # saved after the same step
+        assert state["step"] == clock.step and not torch.equal(state["average"]["weight"], state["module"]["weight"])
+        seen.append(torch.equal(run.objective.module.weight, state["average"]["weight"]))
+
+    object.__setattr__(run, "validate", look)
     run.run(accelerator, listen())
-    state = torch.load(run.state_file, weights_only=True)
-    assert len(seen) == 1 and not torch.equal(seen[0], state["module"]["weight"])
+    assert seen == [True] * 3
 
 
 def test_float16_skips_a_step_that_overflowed_and_learns_on(tmp_path, accelerator, listen, monkeypatch):

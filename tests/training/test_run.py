@@ -429,6 +429,27 @@ def test_only_data_that_a_step_was_taken_from_is_said_to_be_learnt_from(
     assert folder.shown() == told and not late.progressed
 
 
+def test_the_best_checkpoint_says_all_it_has_learnt_from(tmp_path, recipe, clean, accelerator, listen, monkeypatch):
+    valid = replace(clean, paths=clean.paths[:1])
+    for count, saved, validated in ((1, 0.0, 1000.0), (2, 1000.0, 0.0)):
+        monkeypatch.setattr(engine, "SAVE_SECONDS", saved)
+        monkeypatch.setattr(engine, "VALIDATE_SECONDS", validated)
+        run = training(tmp_path, recipe, replace(clean, paths=clean.paths[:count]), valid=valid)
+        with pytest.raises(Killed):
+            run.run(["router"], accelerator, listen(at=2, do=kill))
+    told = read_info(tmp_path / "router-best.safetensors").provenance["stages"][-1]
+    assert told["steps"] == 2 and len(told["shown"]) == 2
+
+
+def test_every_stage_and_every_seed_has_samples_of_its_own(tmp_path, recipe, clean):
+    recipe = replace(recipe, router=replace(recipe.router, sampling=recipe.finetune.sampling))  # nothing else differs
+    streams = set()
+    for seed in range(3):
+        run = training(tmp_path, replace(recipe, seed=seed), clean)
+        streams |= {tuple(float(run._pairs(stage)[i].strength) for i in range(4)) for stage in STAGES}
+    assert len(streams) == 9
+
+
 def test_a_result_of_another_setting_is_refused(tmp_path, whole, recipe, clean, accelerator, listen):
     shutil.copy(whole / "router.safetensors", tmp_path)
     run = training(tmp_path, recipe, clean, setting=get_setting("5task"))
