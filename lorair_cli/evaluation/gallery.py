@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Sequence
-from html import escape
 from pathlib import Path
 
 from lorair_cli.errors import LorairError
@@ -13,7 +11,7 @@ from lorair_cli.evaluation.measuring import Meter, Record, Subject
 from lorair_cli.evaluation.metrics import Bytes, eight_bits
 from lorair_cli.imaging.files import atomic_write, printable
 from lorair_cli.imaging.photo import Photo
-from lorair_cli.restoration.pictures import thumbnail_jpeg
+from lorair_cli.restoration.pictures import page_text, picture_url
 
 SHOWN = 3
 """Pictures that gained least, and as many that gained most."""
@@ -54,13 +52,13 @@ class Gallery:
                 after = eight_bits(meter.restored(subject, ready).rgb)
                 words = f"{record.before[score]:.2f} to {record.after[score]:.2f} dB ({gains[index]:+.2f})"
                 figures[index] = _figure(ready.lq, after, f"{pair.name}: {words}")
-        title = f"<h2>{_text(benchmark)}, {_text(meter.protocols[0].name)}</h2>"
+        title = f"<h2>{page_text(benchmark)}, {page_text(meter.protocols[0].name)}</h2>"
         self._sections.append(f'{title}\n<div class="row">\n' + "\n".join(figures[i] for i in chosen) + "\n</div>")
 
     def write(self, path: Path, made_by: str) -> None:
         """The page, whole or not at all; ``LorairError`` if it cannot be written."""
         template = Path(__file__).with_name("gallery.html").read_text(encoding="utf-8")
-        body = "\n".join([f"<p>{_text(made_by)}</p>", *self._sections])
+        body = "\n".join([f"<p>{page_text(made_by)}</p>", *self._sections])
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as file:
@@ -72,16 +70,8 @@ class Gallery:
 
 def _figure(before: Bytes, after: Bytes, caption: str) -> str:
     return (
-        f'<figure><div class="pair"><img alt="input" src="{_picture(before)}">'
-        f'<img alt="result" src="{_picture(after)}">'
-        f'<input type="range" min="0" max="100" value="50" aria-label="{_text(caption)}"></div>'
-        f"<figcaption>{_text(caption)}</figcaption></figure>"
+        f'<figure><div class="pair"><img alt="input" src="{picture_url(Photo(before), LONGEST_SIDE)}">'
+        f'<img alt="result" src="{picture_url(Photo(after), LONGEST_SIDE)}">'
+        f'<input type="range" min="0" max="100" value="50" aria-label="{page_text(caption)}"></div>'
+        f"<figcaption>{page_text(caption)}</figcaption></figure>"
     )
-
-
-def _picture(rgb: Bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(thumbnail_jpeg(Photo(rgb), LONGEST_SIDE)).decode()
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))

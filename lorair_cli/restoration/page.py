@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +12,7 @@ from lorair_cli.errors import ImageError
 from lorair_cli.imaging.files import atomic_write, printable
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.batch import Outcome
-from lorair_cli.restoration.pictures import thumbnail_jpeg
+from lorair_cli.restoration.pictures import page_text, picture_url
 from lorair_cli.restoration.result import Diagnosis
 
 LONGEST_SIDE = 1280
@@ -35,18 +33,18 @@ class Page:
     def add(self, outcome: Outcome) -> None:
         """A section for one photo, whatever became of it. Names are escaped: a file's name is no HTML."""
         job, restoration = outcome.job, outcome.restoration
-        parts = [f"<h2>{_text(job.name)}</h2>"]
+        parts = [f"<h2>{page_text(job.name)}</h2>"]
         if outcome.error is not None:
-            parts.append(f"<p>failed: {_text(outcome.error.message)}</p>")
+            parts.append(f"<p>failed: {page_text(outcome.error.message)}</p>")
         elif restoration is None or outcome.before is None:
-            parts.append(f"<p>skipped: {_text(job.skip or '')}</p>")
+            parts.append(f"<p>skipped: {page_text(job.skip or '')}</p>")
         else:
             after = restoration.photo
             used = restoration.passes[0] if restoration.passes else restoration.diagnosis
             words = "left alone, nothing stood out" if restoration.untouched else f"{restoration.seconds:.1f} s"
             target = "standard output" if job.target is None else str(job.target)
-            parts.append(f"<p>{_text(target)} ({after.width}&times;{after.height}, {words})</p>")
-            parts += [f"<p>{_text(note)}</p>" for note in outcome.notes]
+            parts.append(f"<p>{page_text(target)} ({after.width}&times;{after.height}, {words})</p>")
+            parts += [f"<p>{page_text(note)}</p>" for note in outcome.notes]
             parts += [_slider(outcome.before, after, job.name), _table(used)]
         self._write(f'<article class="{outcome.status}">\n' + "\n".join(parts) + "\n</article>\n")
 
@@ -72,27 +70,20 @@ def open_page(path: Path) -> Iterator[Page]:
         raise ImageError(f"{printable(str(path))}: cannot be written: {error.strerror or error}") from error
 
 
-def _text(text: str) -> str:
-    return escape(printable(text))
-
-
 def _slider(before: Photo, after: Photo, name: str) -> str:
+    label = f"{page_text(name)}: before and after"
     return (
-        f'<div class="pair">\n<img alt="before" src="{_picture(before)}">\n'
-        f'<img class="after" alt="after" src="{_picture(after)}">\n<span>before</span><span>after</span>\n'
-        f'<input type="range" min="0" max="100" step="0.1" value="50" aria-label="{_text(name)}: before and after">'
-        "\n</div>"
+        f'<div class="pair">\n<img alt="before" src="{picture_url(before, LONGEST_SIDE)}">\n'
+        f'<img class="after" alt="after" src="{picture_url(after, LONGEST_SIDE)}">\n'
+        "<span>before</span><span>after</span>\n"
+        f'<input type="range" min="0" max="100" step="0.1" value="50" aria-label="{label}">\n</div>'
     )
-
-
-def _picture(photo: Photo) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(thumbnail_jpeg(photo, LONGEST_SIDE)).decode()
 
 
 def _table(diagnosis: Diagnosis) -> str:
     experts = {expert.degradation: expert.weight for expert in diagnosis.experts}
     rows = [
-        f"<tr><td>{_text(name)}</td><td>{share:.0%}</td>"
+        f"<tr><td>{page_text(name)}</td><td>{share:.0%}</td>"
         f"<td>{f'expert {experts[name]:.2f}' if name in experts else ''}</td>"
         f'<td><meter min="0" max="1" value="{share:.4f}"></meter></td></tr>'
         for name, share in sorted(diagnosis.probabilities.items(), key=lambda item: -item[1])

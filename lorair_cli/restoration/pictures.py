@@ -1,12 +1,16 @@
-"""Pictures of a restoration to look at: side by side, and small ones for a page."""
+"""Pictures of a restoration to look at: side by side, and small ones and their words for a page."""
 
 from __future__ import annotations
+
+import base64
+from html import escape
 
 import cv2
 import numpy as np
 
 from lorair_cli.imaging.arrays import Pixels, max_value, to_eight_bits, to_float
 from lorair_cli.imaging.encode import WriteOptions, encode_photo
+from lorair_cli.imaging.files import printable
 from lorair_cli.imaging.photo import Metadata, Photo
 
 
@@ -34,3 +38,13 @@ def thumbnail_jpeg(photo: Photo, longest: int) -> bytes:
         rgb = np.rint(rgb * share + 255 * (1 - share)).astype(np.uint8)
     small = Photo(rgb.reshape(size[1], size[0], 3), None, photo.grey, metadata=Metadata(icc=photo.metadata.icc))
     return encode_photo(small, "JPEG", WriteOptions(quality=85, subsampling="4:4:4"))
+
+
+def picture_url(photo: Photo, longest: int) -> str:
+    """``thumbnail_jpeg`` as the address of an ``<img>``: the picture lies in the page itself."""
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail_jpeg(photo, longest)).decode()
+
+
+def page_text(text: str) -> str:
+    """``text`` for a page or an attribute in it, escaped: a file's name is no HTML."""
+    return escape(printable(text))

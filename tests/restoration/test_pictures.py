@@ -1,3 +1,4 @@
+import base64
 import io
 
 import numpy as np
@@ -5,8 +6,10 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from lorair_cli.evaluation import gallery
 from lorair_cli.imaging.photo import Metadata, Photo
-from lorair_cli.restoration.pictures import side_by_side, thumbnail_jpeg
+from lorair_cli.restoration import page
+from lorair_cli.restoration.pictures import page_text, picture_url, side_by_side, thumbnail_jpeg
 
 CAT = np.ascontiguousarray(skimage.data.chelsea()[:60, :90])
 
@@ -48,3 +51,14 @@ def test_transparency_is_shown_on_white():
 def test_grey_thumbnails():
     rgb = np.repeat(CAT[..., :1], 3, axis=2)
     assert opened(thumbnail_jpeg(Photo(rgb, grey=True), 30)).shape == (20, 30, 3)
+
+
+def test_a_picture_and_its_name_in_a_page():
+    kind, _, data = picture_url(Photo(CAT), 45).partition(",")
+    assert kind == "data:image/jpeg;base64" and base64.b64decode(data) == thumbnail_jpeg(Photo(CAT), 45)
+    assert page_text('<b> & "c"\n\x1b') == "&lt;b&gt; &amp; &quot;c&quot;\\n\\x1b"
+
+
+def test_both_pages_take_pictures_and_words_from_here():
+    for module in (page, gallery):
+        assert module.page_text is page_text and module.picture_url is picture_url
