@@ -19,8 +19,14 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # malloc.h
 
 
 def started_processes() -> int:
-    """How many processes a launcher says it has started for this command; 1 without one."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """How many processes a launcher says it has started for this command, 1 or more; 1 without one.
+
+    Raises ``UsageError`` if ``WORLD_SIZE`` is no such number. Empty counts as not set.
+    """
+    text = os.environ.get("WORLD_SIZE", "").strip() or "1"
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"WORLD_SIZE is {text!r}, which is no number of processes", "unset WORLD_SIZE")
+    return int(text)
 
 
 def refuse_half_a_team(members: int, hint: str) -> None:

@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+from lorair_cli.cli.process import started_processes
+from lorair_cli.errors import UsageError
+
 PROBE = """
 import json, os, resource
 {prepare}
@@ -39,3 +42,19 @@ def test_threads_wait_a_little_unless_the_user_says_how():
     assert probe()[1:] == ["10000", None]
     assert probe(OMP_WAIT_POLICY="ACTIVE")[1:] == [None, "ACTIVE"]
     assert probe(GOMP_SPINCOUNT="7")[1:] == ["7", None]
+
+
+@pytest.mark.parametrize(("text", "processes"), [(None, 1), ("", 1), (" ", 1), ("1", 1), (" 4 ", 4)])
+def test_processes_that_a_launcher_started(text, processes, monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    if text is not None:
+        monkeypatch.setenv("WORLD_SIZE", text)
+    assert started_processes() == processes
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-1", "1.5", "²"])
+def test_a_number_of_processes_that_is_none_is_one_line(text, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", text)
+    with pytest.raises(UsageError, match=rf"WORLD_SIZE is '{text}'") as error:
+        started_processes()
+    assert error.value.hint == "unset WORLD_SIZE"
