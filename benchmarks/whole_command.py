@@ -120,10 +120,9 @@ def measure(photo: Path, pixels: int, scale: str, setting: str, runs: int) -> di
         for _ in range(runs):
             bare, _, _ = run([sys.executable, "-c", "import torch"])
             target = Path(folder) / "out.jpg"
-            whole, memory, _ = run(
-                [*RESTORE, photo, "-o", target, "--overwrite", "--scale", scale, "--setting", setting]
-            )
-            phases = json.loads(run([sys.executable, __file__, "--phases", photo, "--scale", scale])[2])
+            network = ("--scale", scale, "--setting", setting)  # one for both: the phases are taken off the command
+            whole, memory, _ = run([*RESTORE, photo, "-o", target, "--overwrite", *network])
+            phases = json.loads(run([sys.executable, __file__, "--phases", photo, *network])[2])
             around = whole - bare - phases["network"]
             rest = memory - 6 * pixels / 2**20
             takes.append({"torch": bare, "command": whole, **phases, "around": around, "memory": memory, "rest": rest})
