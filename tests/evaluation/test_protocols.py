@@ -7,6 +7,7 @@ import pytest
 import skimage.data
 
 from lorair_cli.errors import ImageError, UsageError
+from lorair_cli.evaluation.alignment import align, aligned_psnr, aligned_ssim
 from lorair_cli.evaluation.metrics import eight_bits, luma, ssim_gaussian
 from lorair_cli.evaluation.protocols import PROTOCOLS, get_protocol
 from lorair_cli.imaging.decode import read_photo
@@ -100,6 +101,32 @@ def test_realblur_forgives_shift_and_brightness():
     moved = moved / 255 * 0.9
     aligned, plain = get_protocol("realblur-aligned").score(moved, truth), get_protocol("rgb").score(moved, truth)
     assert plain.psnr < 27 and aligned.psnr > 36 and aligned.ssim > 0.97 > plain.ssim
+
+
+def test_realblur_counts_only_what_lies_inside():
+    """Three columns of the truth are not in the shifted result, and three of the result are not in the truth."""
+    truth = skimage.data.chelsea()[40:240, 60:300].copy()
+    rng = np.random.default_rng(0)
+    moved = np.empty_like(truth)
+    moved[:, 3:] = truth[:, :-3]
+    moved[:, :3], truth[:, -3:] = rng.integers(0, 256, (2, 200, 3, 3))
+    scores = get_protocol("realblur-aligned").score(moved / 255, truth)
+    assert scores.psnr > 36 and scores.ssim > 0.99
+    aligned, inside = align(moved / np.float32(255), truth / np.float32(255))
+    assert not inside[:, -3:].any() and inside[5:-5, :-4].all()
+    assert aligned_psnr(aligned, truth / np.float32(255), np.ones_like(inside)) < 30, "there is garbage to leave out"
+
+
+def test_ssim_of_a_part_is_untouched_by_the_rest():
+    truth = skimage.data.chelsea()[40:140, 60:180] / np.float32(255)
+    rng = np.random.default_rng(0)
+    result = np.clip(truth + rng.normal(0, 0.1, truth.shape), 0, 1).astype(np.float32)
+    inside = np.zeros(truth.shape[:2], bool)
+    inside[:, :60] = True
+    part = aligned_ssim(result, truth, inside)
+    for rest in (truth, rng.random(truth.shape, np.float32)):
+        assert aligned_ssim(np.where(inside[..., None], result, rest), truth, inside) == part
+    assert part == pytest.approx(aligned_ssim(result[:, :60], truth[:, :60], inside[:, :60]), abs=0.05)
 
 
 def test_realblur_refuses_what_cannot_be_aligned():
