@@ -18,6 +18,7 @@ from lorair_cli.evaluation.datasets import Pair
 from lorair_cli.evaluation.learned import FID, LEARNED, LearnedMetric, load_fid, load_learned
 from lorair_cli.evaluation.metrics import Values, eight_bits, loe
 from lorair_cli.evaluation.protocols import Protocol
+from lorair_cli.evaluation.sources import own_sources
 from lorair_cli.imaging.encode import write_photo
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
@@ -41,7 +42,8 @@ class Record:
     """One picture, restored and measured."""
 
     key: str
-    """Hash of everything the numbers depend on: weights, options, protocols and both pictures."""
+    """Hash of what the numbers depend on: sources, weights, options, protocols and both pictures. Records of other code
+    stay in their file, and are not found again."""
     benchmark: str
     image: str
     weights: str
@@ -329,7 +331,7 @@ def _measured(
 
 
 def _key(benchmark: str, pair: Pair, subject: Subject, meter: Meter) -> str:
-    words = [lorair_cli.__version__, subject.weights, subject.options, benchmark, pair.name]
+    words = [lorair_cli.__version__, own_sources(), subject.weights, subject.options, benchmark, pair.name]
     digest = hashlib.sha256(json.dumps([*words, *(p.name for p in meter.protocols)]).encode())
     for picture in (pair.lq, pair.gt):
         if picture is not None:

@@ -10,6 +10,7 @@ import skimage.data
 import torch
 
 from lorair_cli.errors import LorairError, UsageError
+from lorair_cli.evaluation import measuring
 from lorair_cli.evaluation.datasets import Pair
 from lorair_cli.evaluation.learned import load_fid, load_learned
 from lorair_cli.evaluation.measuring import Meter, Restored, Store, Subject, measure, parse_metrics, restorer_subject
@@ -61,12 +62,14 @@ def test_an_interrupted_run_goes_on(pairs, tmp_path):
     assert measure("set", pairs, tool.subject, meter(), Store(file))[0] == whole and tool.calls == 2
 
 
-@pytest.mark.parametrize("change", ["weights", "options", "input", "truth", "protocol", "metric"])
-def test_whatever_changes_the_numbers_is_measured_again(change, pairs, tmp_path):
+@pytest.mark.parametrize("change", ["sources", "weights", "options", "input", "truth", "protocol", "metric"])
+def test_whatever_changes_the_numbers_is_measured_again(change, pairs, tmp_path, monkeypatch):
     tool, store = Halfway(), Store(tmp_path / "results.jsonl")
     measure("set", pairs[:1], tool.subject, meter("psnr"), store)
     subject, pair, how = tool.subject, pairs[0], meter("psnr")
-    if change in ("weights", "options"):
+    if change == "sources":
+        monkeypatch.setattr(measuring, "own_sources", lambda: "of another day")
+    elif change in ("weights", "options"):
         subject = replace(subject, **{change: "other"})
     elif change == "input":
         pair = replace(pair, lq=pair.lq // 2)
