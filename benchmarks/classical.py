@@ -155,6 +155,7 @@ def main(words: Sequence[str] | None = None) -> None:
     sets = [found for folder in arguments.clean for found in degraded_sets(folder, arguments.limit)]
     sets += [paired_set(d, Path(lq), Path(gt), arguments.limit) for d, lq, gt in arguments.pairs]
     sets = [s for s in sets if arguments.only is None or s.degradation in arguments.only]
+    store = Store(arguments.results)
     restorer, weights = measured.load_restorer(
         DEFAULT_SETTING,
         scale="compact",
@@ -168,7 +169,6 @@ def main(words: Sequence[str] | None = None) -> None:
     subject = restorer_subject(restorer, weights, passes=None)  # as lorair restore does
     print(f"{measured.identity(subject)}; protocol {protocol.name}: {protocol.summary}\n")
     print(f"{HEADER}\n{'|---' * (HEADER.count('|') - 1)}|", flush=True)
-    store = Store(arguments.results)
     with measured.picture_progress() as started:
         for pictures in sets:
             for line in compare(pictures, subject, meter, store, started):

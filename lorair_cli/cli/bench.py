@@ -115,6 +115,7 @@ def bench(
     team = measured.find_team(device)
     if team.size > 1 and wanted is not None and "fid" in wanted:
         raise UsageError("fid needs all results in one process", "start without accelerate, or leave it out")
+    store = Store(team.journal(results), team.journals(results))
     restorer, identity = load(selection.weights_setting, device, precision)
     subject = restorer_subject(restorer, identity, most)
     gallery = None if html is None else Gallery()
@@ -134,7 +135,6 @@ def bench(
                 share=share,
             )
 
-    store = Store(team.journal(results), team.journals(results))
     if team.size > 1:
         measure(store, (team.rank, team.size), None)
         team.wait()

@@ -20,6 +20,7 @@ from lorair_cli.evaluation.metrics import Values, eight_bits, loe
 from lorair_cli.evaluation.protocols import Protocol
 from lorair_cli.evaluation.sources import own_sources
 from lorair_cli.imaging.encode import write_photo
+from lorair_cli.imaging.files import printable
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
@@ -28,6 +29,8 @@ from lorair_cli.tables import build
 PLAIN = ("psnr", "ssim", "loe")
 """Metrics that need nothing beside this package."""
 METRICS = (*PLAIN, *LEARNED, FID)
+_BEGINNING = '{"key": "'
+"""Of a record's line, also of another version's and of one that a crash cut off."""
 _ALIASES = {"lpips": "lpips-alex", "il-niqe": "ilniqe", "il_niqe": "ilniqe"}
 
 Scores = dict[str, float]
@@ -108,6 +111,9 @@ class Store:
     Args:
         path: the file; made when the first record comes. None remembers nothing beyond the process.
         known: other such files, only read.
+
+    Raises:
+        UsageError: one of the files holds something else, to which no record must be appended.
     """
 
     def __init__(self, path: Path | None, known: Sequence[Path] = ()) -> None:
@@ -116,7 +122,7 @@ class Store:
         self._records = {record.key: record for file in files for record in _read_records(file)}
 
     def take(self, path: Path) -> None:
-        """Keep the records of another such file too; errors as :meth:`add` has them."""
+        """Keep the records of another such file too; errors as :meth:`add` and the class have them."""
         for record in _read_records(path):
             if self.find(record.key) != record:
                 self.add(record)
@@ -144,7 +150,10 @@ def _read_records(path: Path) -> list[Record]:
     if not path.is_file():
         return []
     records = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    if any(line.strip() for line in lines) and not any(line.startswith(_BEGINNING) for line in lines):
+        raise UsageError(f"{printable(str(path))} is no journal of measured pictures", "choose another --results")
+    for line in lines:
         with suppress(ValueError):  # cut off by a crash, or written by another version: measured again
             records.append(build(Record, json.loads(line)))
     return records

@@ -165,6 +165,7 @@ def test_clean_photos_under_every_recipe_of_one_degradation(run, folders, monkey
         (["--pairs", "fog", "rain/input", "rain/target"], LorairError),
         (["--pairs", "rain", "clean", "runs"], LorairError),
         (["--clean", "clean", "--protocol", "no-reference"], LorairError),
+        (["--clean", "clean", "--results", "clean/0.png"], LorairError),
     ],
 )
 def test_wrong_usage(words, error, folders, monkeypatch, capsys):

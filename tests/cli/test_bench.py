@@ -10,6 +10,7 @@ import pytest
 import skimage.data
 import torch
 
+from lorair_cli.cli import measured
 from lorair_cli.evaluation import datasets
 
 COMMAND = "bench"
@@ -140,6 +141,15 @@ def test_a_page_of_the_extremes(root, common, tmp_path, call):
     code, _, stderr = call("--dataset", "rain100l", "--data", root, "--html", page, *common)
     assert code == 2 and "page.html exists already" in stderr and page.read_text(encoding="utf-8") == text
     assert call("--dataset", "rain100l", "--data", root, "--html", page, "--overwrite", *common)[0] == 0
+
+
+def test_a_photo_is_no_journal(root, weights_file, monkeypatch, call):
+    monkeypatch.setattr(measured, "load_restorer", lambda *_, **__: pytest.fail("weights were loaded"))
+    photo = root / "CBSD68" / "0.png"
+    before = photo.read_bytes()
+    code, stdout, stderr = call("--dataset", "bsd68-15", "--data", root, "--results", photo, "--weights", weights_file)
+    assert code == 2 and stdout == "" and photo.read_bytes() == before
+    assert "0.png is no journal of measured pictures" in stderr
 
 
 def test_a_table_with_some_cells_measured(root, common, call):

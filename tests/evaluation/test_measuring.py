@@ -198,6 +198,24 @@ def test_strangers_in_the_results_file_are_passed_over(tmp_path, pairs):
     assert Store(file).find(records[0].key) == records[0]
 
 
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n\x00{", b'{"a": 1}\n', b"notes\n\n"])
+def test_a_file_of_something_else_is_no_journal(content, tmp_path):
+    file = tmp_path / "photo.png"
+    file.write_bytes(content)
+    for store in (lambda: Store(file), lambda: Store(None, [file]), lambda: Store(None).take(file)):
+        with pytest.raises(UsageError, match=r"photo\.png is no journal of measured pictures"):
+            store()
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", ["", "\n", '{"key": "12', '{"key": "1", "field of a later version": 2}\n'])
+def test_a_journal_with_nothing_to_use_goes_on(content, tmp_path, pairs):
+    file = tmp_path / "r.jsonl"
+    file.write_text(content)
+    records, _ = measure("set", pairs[:1], Halfway().subject, meter(), Store(file))
+    assert Store(file).find(records[0].key) == records[0] and file.read_text().startswith(content)
+
+
 def test_settings_that_share_a_file_are_told_apart(checkpoint_of):
     options = {
         restorer_subject(Restorer(checkpoint_of(setting), device="cpu"), "w").options for setting in ("3task", "4task")
