@@ -155,7 +155,9 @@ def _print_outcome(selection: Selection, outcome: Outcome, subject: Subject | No
     table = selection.table
     rows = outcome.rows if table is None else table_rows(table, outcome.rows)
     if form == "json":
-        failed = [{"benchmark": b.name, **error_as_json(e)} for b, e in outcome.failed]
+        failed = [{"benchmark": b.name, "image": None, **error_as_json(e)} for b, e in outcome.failed]
+        for benchmark, lost in outcome.unmeasured:
+            failed += [{"benchmark": benchmark.name, "image": name, **error_as_json(e)} for name, e in lost.items()]
         made_by = None if subject is None else {"weights": subject.weights, "options": subject.options}
         print_json(
             {
@@ -183,13 +185,18 @@ def _report_troubles(selection: Selection, outcome: Outcome, root: Path, named: 
     for benchmark, error in outcome.failed:
         talk.print(f"{benchmark.name} could not be measured:")
         print_error(error)
+    for benchmark, lost in outcome.unmeasured:
+        talk.print(f"{benchmark.name} is incomplete, {len(lost)} pictures could not be measured:")
+        for reason in lost.values():
+            print_error(reason)
     if named:
         for benchmark in outcome.missing:
             talk.print(how_to_get(benchmark, load_registry(), root))
     elif outcome.missing:
         talk.print(f"Not in {root}: {', '.join(b.name for b in outcome.missing)}")
         talk.print("`lorair bench --dataset NAME --data FOLDER` says where one can be had.")
-    if outcome.failed or (named and outcome.missing) or len(outcome.missing) == len(selection.benchmarks):
+    nothing = len(outcome.missing) == len(selection.benchmarks)
+    if outcome.failed or outcome.unmeasured or nothing or (named and outcome.missing):
         raise typer.Exit(1)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from lorair_cli.errors import LorairError, UsageError
-from lorair_cli.evaluation.datasets import Located, locate
+from lorair_cli.data.pairing import first_names
+from lorair_cli.errors import ImageError, LorairError, UsageError
+from lorair_cli.evaluation.datasets import Located, locate, readable
 from lorair_cli.evaluation.gallery import Gallery
 from lorair_cli.evaluation.measuring import Meter, Store, Subject, measure
 from lorair_cli.evaluation.published import Table, get_table
@@ -75,6 +76,8 @@ class Outcome:
     """Benchmark by benchmark, then groups."""
     missing: tuple[Benchmark, ...] = ()
     failed: tuple[tuple[Benchmark, LorairError], ...] = ()
+    unmeasured: tuple[tuple[Benchmark, Mapping[str, ImageError]], ...] = ()
+    """Benchmarks whose rows lack pictures, which could not be read or measured, by name."""
 
 
 Started = Callable[[str, int], Callable[[str], None]]
@@ -96,6 +99,8 @@ def run(
 ) -> Outcome:
     """Measure every benchmark of ``selection`` that is under ``root``; one that fails does not stop the others.
 
+    Nor does a picture that cannot be read or measured: the rows say that it is missing from their means.
+
     Args:
         selection: what to measure.
         root: where data sets lie.
@@ -114,28 +119,35 @@ def run(
     rows: dict[str, list[Row]] = {}
     trained = paper_setting(subject.setting) if subject.setting in SETTINGS else ""
     others = {paper_setting(name) for name in SETTINGS} - {trained} if trained else set()
-    missing, failed = [], []
+    missing, failed, unmeasured = [], [], []
     for benchmark in selection.benchmarks:
         setting = benchmark.setting_for(selection.setting)
         with_truth = benchmark.layout.rule != "no-truth"
         wanted = metrics if metrics is not None else DEFAULT_METRICS[:2] if with_truth else DEFAULT_METRICS[2:]
         meter = Meter(benchmark.protocols_for(setting), wanted, device)
+        lost: dict[str, ImageError] = {}
         try:
             located = locate(benchmark, root)
             if located is None:
                 missing.append(benchmark)
                 continue
             located, count = _limited(located, limit)
-            pairs = islice(located.read(), share[0], count, share[1])
-            records, fid = measure(benchmark.name, pairs, subject, meter, store, started(benchmark.name, count))
+            pairs = readable(islice(located.read(), share[0], count, share[1]), lost.__setitem__)
+            advance = started(benchmark.name, count)
+            records, fid = measure(benchmark.name, pairs, subject, meter, store, advance, lost.__setitem__)
             if gallery is not None:
-                gallery.add(benchmark.name, islice(located.read(), count), records, subject, meter)
+                again = readable(islice(located.read(), count), lambda *_: None)  # they are among the lost already
+                gallery.add(benchmark.name, again, records, subject, meter)
         except LorairError as error:
             failed.append((benchmark, error))
             continue
+        problems = list(located.problems)
+        if lost:
+            problems.append(f"{len(lost)} pictures could not be measured: {first_names(lost)}")
+            unmeasured.append((benchmark, lost))
         networks = {name: metric.label for name, metric in meter.learned.items()}
         rows[benchmark.name] = benchmark_rows(
-            benchmark, setting, records, located.problems, subject.degradations, networks, fid
+            benchmark, setting, records, problems, subject.degradations, networks, fid
         )
         if setting in others:
             rows[benchmark.name] = beside_another_model(rows[benchmark.name], setting)
@@ -145,7 +157,7 @@ def run(
         same = all(b.setting_for(selection.setting) == group.setting for b in members)
         means = group_rows(group, rows, group.setting if same else "")
         listed += beside_another_model(means, group.setting) if group.setting in others else means
-    return Outcome(tuple(listed), tuple(missing), tuple(failed))
+    return Outcome(tuple(listed), tuple(missing), tuple(failed), tuple(unmeasured))
 
 
 def _limited(located: Located, limit: int | None) -> tuple[Located, int]:

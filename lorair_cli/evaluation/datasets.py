@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,18 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """What stands in the place of a pair of which a file is no picture, so that the others keep their positions."""
+
+    name: str
+    error: ImageError
+
+
+Failed = Callable[[str, ImageError], object]
+"""Told of a picture that cannot be measured, by its name, and why."""
+
+
+@dataclass(frozen=True)
 class Located:
     """A benchmark that was found on disk."""
 
@@ -39,8 +51,8 @@ class Located:
     count: int
     problems: tuple[str, ...]
     """Why its mean must not stand beside the paper's; empty if the set is what it should be."""
-    read: Callable[[], Iterator[Pair]]
-    """The pairs, one after the other, always in the same order. Raises ``ImageError`` for a file that is no picture."""
+    read: Callable[[], Iterator[Pair | Unreadable]]
+    """The pairs, one after the other, always in the same order, ``count`` in all."""
 
 
 def locate(benchmark: Benchmark, root: Path) -> Located | None:
@@ -117,7 +129,7 @@ def _paired(benchmark: Benchmark, source: Path, target: Path) -> PairedFiles:
 
 
 def _checked(
-    benchmark: Benchmark, count: int, read: Callable[[], Iterator[Pair]], problems: tuple[str, ...]
+    benchmark: Benchmark, count: int, read: Callable[[], Iterator[Pair | Unreadable]], problems: tuple[str, ...]
 ) -> Located:
     if benchmark.pairs and count != benchmark.pairs:
         known = {w.pairs: w.reason for w in benchmark.wrong}
@@ -131,26 +143,56 @@ def read_bytes(path: Path) -> Bytes:
     return to_eight_bits(read_photo(path).rgb)
 
 
-def _from_files(paired: PairedFiles) -> Iterator[Pair]:
+def read_pair(name: str, lq: Path, gt: Path | None) -> Pair | Unreadable:
+    """The pictures in two files, or in one without a ground truth."""
+    try:
+        return Pair(name, read_bytes(lq), None if gt is None else read_bytes(gt))
+    except ImageError as error:
+        return Unreadable(name, error)
+
+
+def readable(pairs: Iterable[Pair | Unreadable], failed: Failed | None = None) -> Iterator[Pair]:
+    """The pairs that could be read.
+
+    Args:
+        pairs: those and others.
+        failed: called for each of the others; None raises their ``ImageError``.
+    """
+    for pair in pairs:
+        if isinstance(pair, Pair):
+            yield pair
+        elif failed is None:
+            raise pair.error
+        else:
+            failed(pair.name, pair.error)
+
+
+def _from_files(paired: PairedFiles) -> Iterator[Pair | Unreadable]:
     for name, lq, gt in paired.pairs:
-        yield Pair(name, read_bytes(lq), read_bytes(gt))
+        yield read_pair(name, lq, gt)
 
 
-def _alone(files: dict[str, Path]) -> Iterator[Pair]:
+def _alone(files: dict[str, Path]) -> Iterator[Pair | Unreadable]:
     for name, path in files.items():
-        yield Pair(name, read_bytes(path), None)
+        yield read_pair(name, path, None)
 
 
-def _noisy(files: dict[str, Path], layout: Layout) -> Iterator[Pair]:
-    """PromptIR's noise: numpy's old generator, one stream from seed 0, values cut to whole numbers, not rounded."""
+def _noisy(files: dict[str, Path], layout: Layout) -> Iterator[Pair | Unreadable]:
+    """PromptIR's noise: numpy's old generator, one stream from seed 0, values cut to whole numbers, not rounded.
+
+    A picture that cannot be read takes none, so those behind it get other noise than the paper's.
+    """
     protocol, rng = PROTOCOLS["promptir-rgb"], np.random.RandomState(0)
     for _ in range(layout.passes_before):
-        for path in files.values():
-            rng.standard_normal(protocol.prepared(read_bytes(path)).shape)
-    for name, path in files.items():
-        gt = protocol.prepared(read_bytes(path))
+        for pair in readable(_alone(files), lambda *_: None):  # what cannot be read is told below
+            rng.standard_normal(protocol.prepared(pair.lq).shape)
+    for clean in _alone(files):
+        if isinstance(clean, Unreadable):
+            yield clean
+            continue
+        gt = protocol.prepared(clean.lq)
         noisy = gt + rng.standard_normal(gt.shape) * layout.sigma
-        yield Pair(name, np.clip(noisy, 0, 255).astype(np.uint8), gt)
+        yield Pair(clean.name, np.clip(noisy, 0, 255).astype(np.uint8), gt)
 
 
 def _array(path: Path) -> Bytes:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from lorair_cli.data.pairing import RULES, first_names, pair_by_name, pair_by_position, picture_files
-from lorair_cli.errors import ImageError, UsageError
-from lorair_cli.evaluation.datasets import Pair, read_bytes
-from lorair_cli.evaluation.measuring import Failed, Restored, Subject
+from lorair_cli.errors import UsageError
+from lorair_cli.evaluation.datasets import Failed, Pair, read_bytes, read_pair, readable
+from lorair_cli.evaluation.measuring import Restored, Subject
 from lorair_cli.imaging.files import is_folder
 
 
@@ -34,15 +34,7 @@ class FolderPairs:
         Args:
             failed: called for each file that is none, whose pair is left out then; None raises ``ImageError``.
         """
-        for name, lq, gt in self.files:
-            try:
-                pair = Pair(name, read_bytes(lq), None if gt is None else read_bytes(gt))
-            except ImageError as error:
-                if failed is None:
-                    raise
-                failed(name, error)
-                continue
-            yield pair
+        return readable((read_pair(*file) for file in self.files), failed)
 
 
 def folder_pairs(inputs: Path | None, target: Path | None, pairing: str, restored: Path | None = None) -> FolderPairs:

@@ -34,26 +34,28 @@ class Gallery:
 
         Args:
             benchmark: its name.
-            pairs: the pictures that ``records`` are of, in the same order.
+            pairs: pictures, among them those that ``records`` are of.
             records: what was measured.
             subject: what restores.
             meter: how pictures are prepared.
         """
         score = f"psnr@{meter.protocols[0].name}"
-        gains = {i: r.after[score] - r.before[score] for i, r in enumerate(records) if score in r.after}
+        measured = {record.image: record for record in records if score in record.after}
+        gains = {name: record.after[score] - record.before[score] for name, record in measured.items()}
         if not gains:
             return
         order = sorted(gains, key=gains.__getitem__)
         chosen = dict.fromkeys([*order[:SHOWN], *order[-SHOWN:]])
-        figures: dict[int, str] = {}
-        for index, (pair, record) in enumerate(zip(pairs, records, strict=True)):
-            if index in chosen:
-                ready = meter.prepared(pair)
+        figures: dict[str, str] = {}
+        for pair in pairs:
+            if pair.name in chosen:
+                record, ready = measured[pair.name], meter.prepared(pair)
                 after = eight_bits(meter.restored(subject, ready).rgb)
-                words = f"{record.before[score]:.2f} to {record.after[score]:.2f} dB ({gains[index]:+.2f})"
-                figures[index] = _figure(ready.lq, after, f"{pair.name}: {words}")
+                words = f"{record.before[score]:.2f} to {record.after[score]:.2f} dB ({gains[pair.name]:+.2f})"
+                figures[pair.name] = _figure(ready.lq, after, f"{pair.name}: {words}")
         title = f"<h2>{page_text(benchmark)}, {page_text(meter.protocols[0].name)}</h2>"
-        self._sections.append(f'{title}\n<div class="row">\n' + "\n".join(figures[i] for i in chosen) + "\n</div>")
+        row = "\n".join(figures[name] for name in chosen if name in figures)
+        self._sections.append(f'{title}\n<div class="row">\n{row}\n</div>')
 
     def write(self, path: Path, made_by: str) -> None:
         """The page, whole or not at all; ``LorairError`` if it cannot be written."""

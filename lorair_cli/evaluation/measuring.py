@@ -14,7 +14,7 @@ import numpy as np
 
 import lorair_cli
 from lorair_cli.errors import ImageError, LorairError, UsageError
-from lorair_cli.evaluation.datasets import Pair
+from lorair_cli.evaluation.datasets import Failed, Pair
 from lorair_cli.evaluation.learned import FID, LEARNED, LearnedMetric, load_fid, load_learned
 from lorair_cli.evaluation.metrics import Values, eight_bits, loe
 from lorair_cli.evaluation.protocols import Protocol
@@ -35,9 +35,6 @@ _ALIASES = {"lpips": "lpips-alex", "il-niqe": "ilniqe", "il_niqe": "ilniqe"}
 
 Scores = dict[str, float]
 """Values by ``metric@protocol`` for PSNR and SSIM, by the metric's name for the others."""
-
-Failed = Callable[[str, ImageError], object]
-"""Told of a picture that cannot be measured, by its name, and why."""
 
 
 @dataclass(frozen=True)

@@ -65,14 +65,14 @@ def benchmark_rows(
     Args:
         benchmark: what was measured.
         setting: the paper's setting whose numbers stand beside ours.
-        records: of all its pictures.
+        records: of all its pictures that could be measured.
         problems: why the mean is not the paper's, as ``Located`` has it.
         degradations: what the router can tell, for its accuracy.
         networks: network and version of the metrics that have one.
         fid: FID and its network.
     """
     if not records:
-        return [_row(benchmark, setting, "psnr", "", [], None, None, [NOT_MEASURED])]
+        return [_row(benchmark, setting, "psnr", "", [], None, None, [NOT_MEASURED, *problems])]
     before, after = (mean_scores(scores) for scores in ([r.before for r in records], [r.after for r in records]))
     protocols = [p.name for p in benchmark.protocols_for(setting)]
     rows = []

@@ -126,11 +126,49 @@ def test_a_missing_set_named_on_the_command_line(root, common, call):
 
 
 def test_a_broken_set_does_not_stop_the_others(root, common, call):
-    (root / "Rain100L" / "input" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (root / "Rain100L" / "input" / "1.jpg").write_bytes((root / "Rain100L" / "input" / "1.png").read_bytes())
     code, stdout, stderr = call("--dataset", "rain100l", "--dataset", "bsd68-15", "--data", root, "--json", *common)
     answer = json.loads(stdout)
-    assert code == 1 and "1.png" in stderr and answer["failed"][0]["benchmark"] == "rain100l-promptir"
+    assert code == 1 and "have one name" in stderr and answer["failed"][0]["image"] is None
+    assert answer["failed"][0]["benchmark"] == "rain100l-promptir"
     assert {r["benchmark"] for r in answer["rows"]} == {"bsd68-15"}
+
+
+def test_a_picture_that_cannot_be_measured_is_named_and_the_others_go_on(root, common, tmp_path, call):
+    rain, page = root / "Rain100L", tmp_path / "page.html"
+    cv2.imwrite(str(rain / "input" / "2.png"), np.zeros((8, 8, 3), np.uint8))  # of another size than its truth
+    (rain / "target" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (root / "CBSD68" / "0.png").write_bytes(b"no picture")
+    sets = ["--dataset", "rain100l", "--dataset", "bsd68", "--setting", "3task", "--data", root]
+    code, stdout, stderr = call(*sets, "--html", page, "--json", *common)
+    answer = json.loads(stdout)
+    rows = {(r["benchmark"], r["metric"]): r for r in answer["rows"]}
+    rain_row, noise = rows["rain100l-promptir", "psnr"], rows["bsd68-50", "psnr"]
+    assert code == 1 and rain_row["pictures"] == 1 and rain_row["gap"] is None and not rain_row["complete"]
+    assert "2 pictures could not be measured: 0, 2" in rain_row["remark"]
+    assert noise["pictures"] == 1 and "1 pictures could not be measured: 0" in noise["remark"]
+    assert "bsd68-50 incomplete" in rows["bsd68", "psnr"]["remark"]
+    failed = [f"{f['benchmark']} {f['image']}" for f in answer["failed"]]
+    assert failed == ["rain100l-promptir 0", "rain100l-promptir 2", *(f"bsd68-{sigma} 0" for sigma in (15, 25, 50))]
+    assert all(f["error"] in stderr for f in answer["failed"]) and "target/0.png" in answer["failed"][0]["error"]
+    assert "rain100l-promptir is incomplete, 2 pictures" in stderr
+    assert page.read_text(encoding="utf-8").count("<figure>") == 4
+
+
+def test_a_damaged_picture_counts_among_the_first(root, common, call):
+    (root / "Rain100L" / "input" / "0.png").write_bytes(b"no picture")
+    code, stdout, _ = call("--dataset", "rain100l", "--data", root, "--limit", 2, "--json", *common)
+    row = json.loads(stdout)["rows"][0]
+    assert code == 1 and row["pictures"] == 1 and "only the first 2 of 3 pictures" in row["remark"]
+
+
+def test_a_set_of_damaged_pictures_has_no_numbers(root, common, call):
+    for photo in (root / "CBSD68").iterdir():
+        photo.write_bytes(b"no picture")
+    code, stdout, _ = call("--dataset", "bsd68-15", "--data", root, "--json", *common)
+    (row,) = json.loads(stdout)["rows"]
+    assert code == 1 and row["ours"] is None and row["remark"].startswith("not measured; ")
+    assert row["remark"].endswith("2 pictures could not be measured: 0, 1")
 
 
 def test_a_page_of_the_extremes(root, common, tmp_path, call):

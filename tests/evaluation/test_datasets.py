@@ -9,7 +9,7 @@ import skimage.data
 from scipy.io import savemat
 
 from lorair_cli.errors import ImageError, UsageError
-from lorair_cli.evaluation.datasets import builtin_pairs, how_to_get, locate
+from lorair_cli.evaluation.datasets import Unreadable, builtin_pairs, how_to_get, locate, readable
 from lorair_cli.evaluation.registry import load_registry
 from lorair_cli.imaging.decode import read_photo
 
@@ -166,6 +166,27 @@ def test_bsd68_noise_is_one_stream_cut_to_whole_numbers(tree):
         for pair, photo in zip(found, clean, strict=True):
             noisy = photo + np.random.randn(*photo.shape) * sigma
             assert np.array_equal(pair.lq, np.floor(np.clip(noisy, 0, 255))) and np.array_equal(pair.gt, photo)
+
+
+def test_what_is_no_picture_keeps_its_position(tree):
+    root = tree(*(f"eval15/{kind}/{n}.png" for kind in ("low", "high") for n in "abc"))
+    (root / "eval15/high/b.png").write_bytes(b"no picture")
+    first, second, third = locate(find("lol", 3), root).read()
+    assert (first.name, third.name) == ("a", "c") and isinstance(second, Unreadable) and second.name == "b"
+    told = []
+    pairs = list(readable([first, second, third], lambda *what: told.append(what)))
+    assert pairs == [first, third] and told == [("b", second.error)] and "b.png" in second.error.message
+    with pytest.raises(ImageError, match=r"b\.png"):
+        list(readable([first, second]))
+
+
+@pytest.mark.parametrize("name", ["bsd68-25", "dicm"])
+def test_what_is_no_picture_stops_no_set_of_inputs_alone(name, tree):
+    folder = find(name).layout.input[0]
+    root = tree(f"{folder}/a.png", f"{folder}/b.png")
+    (root / folder / "a.png").write_bytes(b"no picture")
+    first, second = locate(find(name, 2), root).read()
+    assert isinstance(first, Unreadable) and first.name == "a" and second.name == "b" and second.lq.std() > 0
 
 
 def test_sets_without_truth(tree):
