@@ -12,11 +12,12 @@ import typer
 from lorair_cli.cli import measured, options
 from lorair_cli.cli.console import data, error_as_json, print_error, print_json, talk
 from lorair_cli.cli.measured import Form
-from lorair_cli.errors import UsageError
+from lorair_cli.errors import LorairError, UsageError
 from lorair_cli.settings import DEFAULT_SETTING, SETTINGS
 
 if TYPE_CHECKING:
     from lorair_cli.evaluation.campaign import Outcome, Selection
+    from lorair_cli.evaluation.gallery import Gallery
     from lorair_cli.evaluation.measuring import Subject
     from lorair_cli.restoration.restorer import Restorer
 
@@ -78,7 +79,7 @@ def bench(
         _print_list(form)
         return
     from lorair_cli.evaluation.campaign import Outcome, run, select
-    from lorair_cli.evaluation.gallery import Gallery
+    from lorair_cli.evaluation.gallery import Gallery, check_page
     from lorair_cli.evaluation.measuring import Store, parse_metrics, restorer_subject
     from lorair_cli.restoration.choices import parse_passes
 
@@ -115,6 +116,8 @@ def bench(
     team = measured.find_team(device)
     if team.size > 1 and wanted is not None and "fid" in wanted:
         raise UsageError("fid needs all results in one process", "start without accelerate, or leave it out")
+    if html is not None:
+        check_page(html)
     store = Store(team.journal(results), team.journals(results))
     restorer, identity = load(selection.weights_setting, device, precision)
     subject = restorer_subject(restorer, identity, most)
@@ -144,9 +147,20 @@ def bench(
             store.take(journal)
     outcome = measure(store, (0, 1), gallery)
     _print_outcome(selection, outcome, subject, form)
-    if gallery is not None and html is not None:  # last: a folder that cannot be written must not take the table along
-        gallery.write(html, measured.identity(subject))
+    written = gallery is None or html is None or _write_page(gallery, html, measured.identity(subject))
     _report_troubles(selection, outcome, root or Path(), bool(dataset))
+    if not written:
+        raise typer.Exit(1)
+
+
+def _write_page(gallery: Gallery, path: Path, made_by: str) -> bool:
+    """Whether the page could be written. By then the table or the JSON is on stdout: an error is only said."""
+    try:
+        gallery.write(path, made_by)
+    except LorairError as error:
+        print_error(error)
+        return False
+    return True
 
 
 def _print_outcome(selection: Selection, outcome: Outcome, subject: Subject | None, form: Form) -> None:

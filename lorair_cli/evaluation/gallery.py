@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from lorair_cli.errors import LorairError
 from lorair_cli.evaluation.datasets import Pair
@@ -61,13 +63,32 @@ class Gallery:
         """The page, whole or not at all; ``LorairError`` if it cannot be written."""
         template = Path(__file__).with_name("gallery.html").read_text(encoding="utf-8")
         body = "\n".join([f"<p>{page_text(made_by)}</p>", *self._sections])
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as file:
-                file.write(template.replace(_PLACE, body).encode("utf-8", "replace"))
-        except OSError as error:
-            reason = error.strerror or error
-            raise LorairError(f"{printable(str(path))}: cannot be written: {reason}", "choose another --html") from None
+        with _page_file(path) as file:
+            file.write(template.replace(_PLACE, body).encode("utf-8", "replace"))
+
+
+def check_page(path: Path) -> None:
+    """Try, hours before it is written, whether a page can be: its folder is made, and nothing else stays.
+
+    Errors as ``Gallery.write`` has them.
+    """
+    with suppress(_TriedError), _page_file(path):
+        raise _TriedError
+
+
+class _TriedError(Exception):
+    """Ends the writing of a page that nobody wanted yet."""
+
+
+@contextmanager
+def _page_file(path: Path) -> Iterator[BinaryIO]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            yield file
+    except OSError as error:
+        reason = error.strerror or error
+        raise LorairError(f"{printable(str(path))}: cannot be written: {reason}", "choose another --html") from None
 
 
 def _figure(before: Bytes, after: Bytes, caption: str) -> str:

@@ -1,11 +1,13 @@
 """Commands called as the ``lorair`` script calls them, with the tiny checkpoint on the CPU."""
 
 import json
+import sys
 from typing import NamedTuple
 
 import pytest
 from typer.testing import CliRunner
 
+from lorair_cli.cli import main
 from lorair_cli.cli.main import app
 from lorair_cli.errors import LorairError
 
@@ -51,6 +53,20 @@ def lorair(weights_file):
 def script():
     """Calls any command, as it is."""
     return call_lorair
+
+
+@pytest.fixture
+def run_script(monkeypatch, capsys):
+    """Calls a command with all that the script does around it, in this process: exit code, stdout, stderr."""
+    monkeypatch.setattr(main, "prepare_process", lambda: None)  # its settings would stay
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lorair", *map(str, arguments)])
+        with pytest.raises(SystemExit) as leaving:
+            main.run()
+        return leaving.value.code or 0, *capsys.readouterr()
+
+    return call
 
 
 @pytest.fixture

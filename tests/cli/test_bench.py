@@ -11,7 +11,9 @@ import skimage.data
 import torch
 
 from lorair_cli.cli import measured
+from lorair_cli.errors import LorairError
 from lorair_cli.evaluation import datasets
+from lorair_cli.evaluation.gallery import Gallery
 
 COMMAND = "bench"
 
@@ -179,6 +181,26 @@ def test_a_page_of_the_extremes(root, common, tmp_path, call):
     code, _, stderr = call("--dataset", "rain100l", "--data", root, "--html", page, *common)
     assert code == 2 and "page.html exists already" in stderr and page.read_text(encoding="utf-8") == text
     assert call("--dataset", "rain100l", "--data", root, "--html", page, "--overwrite", *common)[0] == 0
+
+
+def test_a_page_that_cannot_be_written_is_found_out_before_anything_is_measured(root, monkeypatch, run_script):
+    monkeypatch.setattr(measured, "load_restorer", lambda *_, **__: pytest.fail("weights were loaded"))
+    page = root / "Rain100L"  # a folder
+    arguments = ["--dataset", "bsd68-15", "--data", root, "--html", page, "--overwrite", "--json"]
+    code, stdout, stderr = run_script("bench", *arguments)
+    assert code == 1 and "Rain100L: cannot be written: is a folder" in stderr
+    assert json.loads(stdout)["hint"] == "choose another --html"
+
+
+def test_a_page_that_fails_late_leaves_one_json_object(root, common, tmp_path, monkeypatch, run_script):
+    def full(self, path, made_by):
+        raise LorairError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(Gallery, "write", full)
+    arguments = ["--dataset", "bsd68-15", "--data", root, "--html", tmp_path / "page.html", "--json", *common]
+    code, stdout, stderr = run_script("bench", *arguments)
+    assert code == 1 and "page.html: cannot be written: No space left" in stderr
+    assert json.loads(stdout)["rows"][0]["pictures"] == 2
 
 
 def test_a_photo_is_no_journal(root, weights_file, monkeypatch, call):

@@ -7,7 +7,7 @@ import pytest
 
 from lorair_cli.errors import LorairError
 from lorair_cli.evaluation.datasets import Pair
-from lorair_cli.evaluation.gallery import Gallery
+from lorair_cli.evaluation.gallery import Gallery, check_page
 from lorair_cli.evaluation.measuring import Meter, Restored, Store, Subject, measure
 from lorair_cli.evaluation.protocols import get_protocol
 
@@ -45,8 +45,18 @@ def test_the_extremes_with_their_gain(gallery, tmp_path):
 
 def test_a_page_that_cannot_be_written(gallery, tmp_path):
     (tmp_path / "taken").touch()
-    with pytest.raises(LorairError, match="cannot be written"):
-        gallery.write(tmp_path / "taken" / "page.html", "")
+    for path in (tmp_path / "taken" / "page.html", tmp_path):
+        for attempt in (lambda path=path: gallery.write(path, ""), lambda path=path: check_page(path)):
+            with pytest.raises(LorairError, match="cannot be written"):
+                attempt()
+
+
+def test_trying_whether_a_page_can_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "old.html").write_text("old")
+    for path in (tmp_path / "new" / "page.html", tmp_path / "old.html"):
+        check_page(path)
+    assert [p.name for p in tmp_path.rglob("*.html")] == ["old.html"] and (tmp_path / "old.html").read_text() == "old"
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_the_folder_of_a_page_is_made(gallery, tmp_path):
