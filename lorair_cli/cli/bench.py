@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from lorair_cli.restoration.restorer import Restorer
 
 
+OF_LIST = frozenset({"show_list", "as_json", "as_csv", "as_markdown"})
+"""Parameters of ``bench`` that mean something to ``--list``."""
+OF_NETWORK = frozenset(
+    {"setting", "scale", "weights", "device", "precision", "tile", "top_k", "passes", "pooling_window"}
+)
+OF_SPEED = (OF_LIST - {"show_list"}) | OF_NETWORK | {"speed", "size"}
+"""Those that mean something to ``--speed``."""
+
+
 def bench(
+    ctx: typer.Context,
     dataset: Annotated[
         list[str] | None, typer.Option("--dataset", help="A benchmark, a group of them, or builtin; repeatable.")
     ] = None,
@@ -76,6 +86,7 @@ def bench(
     """
     form = measured.choose_form(as_json, as_csv, as_markdown)
     if show_list:
+        _refuse_others(ctx, OF_LIST, "--list lists all benchmarks")
         _print_list(form)
         return
     from lorair_cli.evaluation.campaign import Outcome, run, select
@@ -95,14 +106,21 @@ def bench(
             pooling_window=pooling_window,
         )
 
+    if speed:
+        _refuse_others(ctx, OF_SPEED, "--speed measures no data sets")
+        combinations = [(d.strip(), p.strip()) for d in device.split(",") for p in precision.split(",")]
+        _measure_speed(
+            lambda d, p: load(setting or DEFAULT_SETTING, d, p),
+            combinations,
+            size or ["1024x1024"],
+            parse_passes(passes),
+            form,
+        )
+        return
+    if size:
+        raise UsageError("--size is for --speed alone", "leave it out: benchmarks have pictures of their own")
     if html is not None:
         options.refuse_existing(html, overwrite)
-    if speed:
-        if dataset or table is not None:
-            raise UsageError("--speed measures no data sets", "leave --dataset and --table out")
-        combinations = [(d.strip(), p.strip()) for d in device.split(",") for p in precision.split(",")]
-        _measure_speed(lambda d, p: load(setting or DEFAULT_SETTING, d, p), combinations, size or ["1024x1024"], form)
-        return
     selection = select(dataset or [], setting, table)
     wanted = None if metrics is None else parse_metrics(metrics)
     most = parse_passes(passes)
@@ -151,6 +169,13 @@ def bench(
     _report_troubles(selection, outcome, root or Path(), bool(dataset))
     if not written:
         raise typer.Exit(1)
+
+
+def _refuse_others(ctx: typer.Context, used: Collection[str], what: str) -> None:
+    """``UsageError`` if options were given other than the ``used``: they would be passed over in silence."""
+    sources = {p.opts[0]: ctx.get_parameter_source(p.name) for p in ctx.command.params if p.name and p.name not in used}
+    if others := [option for option, source in sources.items() if source is not None and source.name == "COMMANDLINE"]:
+        raise UsageError(f"{what}, and has no use for {', '.join(others)}", "leave that out")
 
 
 def _write_page(gallery: Gallery, path: Path, made_by: str) -> bool:
@@ -229,6 +254,7 @@ def _measure_speed(
     load: Callable[[str, str], tuple[Restorer, str]],
     combinations: list[tuple[str, str]],
     sizes: list[str],
+    passes: int | None,
     form: Form,
 ) -> None:
     from lorair_cli.evaluation.measuring import restorer_subject
@@ -238,7 +264,8 @@ def _measure_speed(
     rows = []
     for device, precision in combinations:
         restorer, identity = load(device, precision)
-        rows += [(measure_speed(restorer, size), restorer_subject(restorer, identity)) for size in parsed]
+        subject = restorer_subject(restorer, identity, passes)
+        rows += [(measure_speed(restorer, size, passes), subject) for size in parsed]
     if form == "json":
         print_json({"rows": [asdict(row) | {"weights": s.weights, "options": s.options} for row, s in rows]})
         return

@@ -14,6 +14,7 @@ import torch
 from lorair_cli.data.contact_sheet import sample_photos
 from lorair_cli.errors import UsageError
 from lorair_cli.imaging.photo import Photo
+from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
 
 
@@ -29,7 +30,7 @@ class Speed:
     """The faster of two restorations; a small photo has warmed everything up before."""
     seconds_per_megapixel: float
     router_share: float
-    """Part of the time that the router took, 0 to 1."""
+    """Part of the time that one look of the router took, 0 to 1; it looks once a pass, or more to check a result."""
     tiles: int
     peak_mb: float | None
     """Most memory in use during a restoration, MiB: the GPU's for torch, else the whole process's; None if unknown."""
@@ -43,21 +44,25 @@ def parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def measure_speed(restorer: Restorer, size: tuple[int, int]) -> Speed:
-    """Restore a sample photo, continued by its mirror images to ``size`` (width, height), and look at the clock."""
+def measure_speed(restorer: Restorer, size: tuple[int, int], passes: int | None = 1) -> Speed:
+    """Restore a sample photo, continued by its mirror images to ``size`` (width, height), and look at the clock.
+
+    ``passes`` is as in ``Choices``, one being the paper's way.
+    """
     width, height = size
     _, sample = sample_photos()[0]
     tall, wide = (max(n - side, 0) for n, side in zip((height, width), sample.shape[:2], strict=True))
     photo = Photo(
         np.ascontiguousarray(np.pad(sample, ((0, tall), (0, wide), (0, 0)), mode="symmetric")[:height, :width])
     )
-    restorer.restore(Photo(np.ascontiguousarray(sample[:64, :64])))
+    choices = Choices(passes=passes)
+    restorer.restore(Photo(np.ascontiguousarray(sample[:64, :64])), choices=choices)
     started = time.perf_counter()
     restorer.route(photo)
     _finish(restorer.device)
     routing = time.perf_counter() - started
     _forget_peak(restorer.device)
-    results = [restorer.restore(photo) for _ in range(2)]
+    results = [restorer.restore(photo, choices=choices) for _ in range(2)]
     seconds = min(r.seconds for r in results)
     return Speed(
         width=width,

@@ -246,6 +246,13 @@ def test_speed(common, call):
     assert "s/MP" in call("--speed", "--size", "64x64", *common[:-2])[1]
 
 
+def test_speed_of_several_passes(common, call):
+    small = ["--speed", "--size", "64x64", "--tile", 128, "--json", *common[:-2]]
+    (one,), (two,) = (json.loads(call(*small, *more)[1])["rows"] for more in ([], ["--passes", 2]))
+    assert (one["tiles"], two["tiles"]) == (1, 2)
+    assert two["options"] == f"{one['options']}, 2 passes"
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -258,6 +265,13 @@ def test_speed(common, call):
         (["--dataset", "builtin", "--metrics", "psnrr"], "no metric 'psnrr'"),
         (["--speed", "--size", "big"], "'big' is no size"),
         (["--speed", "--table", 1], "no data sets"),
+        (["--speed", "--html", "x.html", "--metrics", "psnr"], "no data sets, and has no use for --metrics, --html"),
+        (["--speed", "--limit", 1], "has no use for --limit"),
+        (["--speed", "--results", "x.jsonl"], "has no use for --results"),
+        (["--speed", "--passes", "0"], "0 passes"),
+        (["--list", "--passes", "1"], "--list lists all benchmarks, and has no use for --weights, --passes"),
+        (["--list", "--speed"], "has no use for --speed"),
+        (["--dataset", "builtin", "--size", "64x64"], "--size is for --speed"),
     ],
 )
 def test_wrong_usage(arguments, message, weights_file, call):
