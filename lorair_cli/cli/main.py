@@ -56,9 +56,12 @@ def run() -> None:
     except LorairError as error:
         _tell(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        talk.print("Interrupted.")
-        sys.exit(130)
+    except SystemExit as leaving:  # Typer's way out, wrong usage included, which it has shown by then
+        _tell_what_typer_caught(leaving.__context__)
+        raise
+    except KeyboardInterrupt:  # where Typer does not catch it
+        _tell_interruption()
+        sys.exit(restore.INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()  # the reader left; there is nobody to tell
         sys.exit(1)
@@ -71,6 +74,28 @@ def run() -> None:
 def _tell(error: LorairError) -> None:
     """What ended a command: a line for people, and for programs that read JSON an object in place of the answer."""
     print_error(error)
+    _answer_in_json(error)
+
+
+def _tell_what_typer_caught(caught: BaseException | None) -> None:
+    """What is left to tell when Typer has ended a command because of ``caught``: people have mostly been told."""
+    if isinstance(caught, typer.Exit):
+        if isinstance(caught.__cause__, KeyboardInterrupt):
+            _tell_interruption()
+        elif caught.exit_code == restore.INTERRUPTED:  # the command has said so, and how far it came
+            _answer_in_json(LorairError("Interrupted"))
+    elif isinstance(caught, typer.Abort):
+        _answer_in_json(LorairError("Aborted"))
+    elif caught is not None and hasattr(caught, "format_message"):  # Click's errors: their class is not Typer's to name
+        _answer_in_json(LorairError(caught.format_message()))
+
+
+def _tell_interruption() -> None:
+    talk.print("Interrupted.")
+    _answer_in_json(LorairError("Interrupted"))
+
+
+def _answer_in_json(error: LorairError) -> None:
     if "--json" in sys.argv[1:]:
         with suppress(OSError):  # what ended it may be stdout itself
             print_json(error_as_json(error))

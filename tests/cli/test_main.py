@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import lorair_cli
+from lorair_cli.cli import measured
 
 HEAVY = ("torch", "open_clip", "accelerate", "skimage", "huggingface_hub", "cv2")
 
@@ -83,3 +85,54 @@ def test_json_parses_when_the_command_itself_fails(tmp_path):
         result = run(*map(str, words), "--json")
         answer = json.loads(result.stdout)
         assert result.returncode in (1, 2) and answer["status"] == "failed" and answer["error"] in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["restore", "x.png", "-o", "f.png", "--strength", "nan"], "--strength"),
+        (["restore", "--nope", "x.png"], "No such option: --nope"),
+        (["data", "check"], "Missing argument"),
+        (["weights", "nope"], "No such command 'nope'"),
+        ([], "No such option: --json"),
+    ],
+)
+def test_json_parses_when_the_usage_is_wrong(words, message, run_script):
+    code, stdout, stderr = run_script(*words, "--json")
+    answer = json.loads(stdout)
+    assert code == 2 and answer["status"] == "failed" and message in answer["error"]
+    assert "Usage: " in stderr and "─ Error ─" in stderr
+    code, stdout, without = run_script(*words) if words else (2, "", "Usage: ")
+    assert code == 2 and stdout == "" and "Usage: " in without
+
+
+def raises(error):
+    def command(*_, **__):
+        raise error
+
+    return command
+
+
+def test_an_interruption_is_told_to_people_and_programs(monkeypatch, run_script):
+    monkeypatch.setattr(measured, "choose_form", raises(KeyboardInterrupt()))
+    code, stdout, stderr = run_script("eval", "--input", "x", "--json")
+    assert code == 130 and json.loads(stdout)["error"] == "Interrupted"
+    assert stderr == "Interrupted.\n"
+    code, stdout, stderr = run_script("eval", "--input", "x")
+    assert (code, stdout, stderr) == (130, "", "Interrupted.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "answer"),
+    [(typer.Exit(130), 130, "Interrupted"), (typer.Abort(), 1, "Aborted"), (EOFError(), 1, "Aborted")],
+)
+def test_what_a_command_says_itself_is_answered_in_json(error, code, answer, monkeypatch, run_script):
+    monkeypatch.setattr(measured, "choose_form", raises(error))
+    left, stdout, stderr = run_script("eval", "--input", "x", "--json")
+    assert left == code and json.loads(stdout)["error"] == answer and "Interrupted." not in stderr
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_command_that_ends_by_itself_has_answered(code, monkeypatch, run_script):
+    monkeypatch.setattr(measured, "choose_form", raises(typer.Exit(code)))
+    assert run_script("eval", "--input", "x", "--json") == (code, "", "")
