@@ -34,7 +34,7 @@ def convert(
         lorair restore rainy.png --weights own.safetensors
     """
     chosen = get_setting(setting)
-    options.refuse_existing(output, overwrite)
+    options.check_output(output, overwrite)
     _refuse_other_than_safetensors(output)
     from lorair_cli.weights.authors import convert_authors
     from lorair_cli.weights.checkpoint import save_checkpoint
@@ -116,7 +116,7 @@ def combine(
     if alone is not None and router is not None:
         raise UsageError("--alone writes experts and no router", "say --experts NAMES=FILE, and no --router")
     setting = None if alone is None else get_setting(alone)
-    options.refuse_existing(output, overwrite)
+    options.check_output(output, overwrite)
     _refuse_other_than_safetensors(output)
     wanted = [_names_and_file(text) for text in experts or []]
     import torch
@@ -167,7 +167,7 @@ def export(
     from lorair_cli.restoration.choices import parse_experts
 
     shares = parse_experts(mixture)
-    options.refuse_existing(output, overwrite)
+    options.check_output(output, overwrite)
     from lorair_cli.weights.export import export as write
     from lorair_cli.weights.loading import load_weights
 

@@ -89,11 +89,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per ph
 
 
 def refuse_existing(output: Path, overwrite: bool) -> None:
-    """``UsageError`` if there is something at ``output`` that may not be replaced, or no folder for it to be in."""
-    if not is_folder(output.parent):
-        raise UsageError(f"{output.parent}: there is no such folder", "make it first, or choose another output")
+    """``UsageError`` if there is something at ``output`` that the user did not allow to be replaced."""
     if is_there(output) and not overwrite:
         raise UsageError(f"{output} exists already", "use --overwrite to replace it")
+
+
+def check_output(output: Path, overwrite: bool) -> None:
+    """As :func:`refuse_existing`, and ``UsageError`` if there is no folder for ``output``: told before long work."""
+    if not is_folder(output.parent):
+        raise UsageError(f"{output.parent}: there is no such folder", "make it first, or choose another output")
+    refuse_existing(output, overwrite)
 
 
 def all_photos(photos: list[str] | None, from_file: str | None) -> list[str | Path]:

@@ -239,3 +239,12 @@ def test_info_and_convert_of_the_authors_files(tmp_path, monkeypatch, call):
     assert code == 1 and "wants a prior of 384 numbers" in error and not (tmp_path / "x.safetensors").exists()
     [(repository, revision, file)] = asked
     assert (repository, revision, file.name) == ("shallowdream204/LoRA-IR", "main", "setting1_router.pth")
+
+
+@pytest.mark.parametrize("what", ["export", "combine"])
+def test_a_missing_folder_is_said_before_the_work(call, tmp_path, what):
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(b"no weights: it must not come to reading them")
+    words = ["--mixture", "rain=1", "--weights", own] if what == "export" else [own, "--experts", f"rain={own}"]
+    code, _, error = call(what, *words, "-o", tmp_path / "nowhere" / "out.safetensors")
+    assert code == 2 and "nowhere: there is no such folder" in error.replace("\n", "")
