@@ -33,7 +33,7 @@ from lorair_cli.evaluation import metrics
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
-from lorair_cli.restoration.distance import is_large
+from lorair_cli.restoration.distance import JUDGED_BY_MUCH, is_large
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.settings import DEFAULT_SETTING, HOLES, TEN_DEGRADATIONS
 from lorair_cli.weights.checkpoint import Checkpoint
@@ -128,8 +128,11 @@ def main() -> None:
             before.append(psnr(lq, gt))
             after.append(psnr(result.photo.rgb, gt))
             # Most photos get one pass by the router's choice anyway, and all of what it changes.
+            by_itself = {HOLES} | JUDGED_BY_MUCH
             as_routed = (
-                result.passes == (result.diagnosis,) and result.diagnosis.likeliest != HOLES and not is_large(lq)
+                result.passes == (result.diagnosis,)
+                and result.diagnosis.likeliest not in by_itself
+                and not is_large(lq)
             )
             single = result if as_routed else restorer.restore(Photo(lq))
             one_pass.append(psnr(single.photo.rgb, gt))

@@ -22,8 +22,8 @@ from lorair_cli.imaging.files import atomic_write, is_there, printable, remove_s
 from lorair_cli.imaging.limits import MAX_BYTES
 from lorair_cli.imaging.native import left_behind
 from lorair_cli.imaging.photo import Photo
+from lorair_cli.model.memory import is_out_of_memory
 from lorair_cli.restoration.choices import Choices
-from lorair_cli.restoration.memory import is_out_of_memory
 from lorair_cli.restoration.pictures import side_by_side
 from lorair_cli.restoration.plan import FORMATS, Job
 from lorair_cli.restoration.restorer import Restorer

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from lorair_cli.model.config import NetworkConfig
-from lorair_cli.model.memory import is_out_of_memory as is_out_of_memory  # beside what else is said of memory
 
 LARGEST_TILE = 1024
 """Side in pixels of the tile that every device with enough memory takes, so that all of them give the same picture:

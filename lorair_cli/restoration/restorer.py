@@ -16,6 +16,7 @@ from lorair_cli.errors import ImageError, UsageError, WeightsError
 from lorair_cli.imaging.arrays import Pixels, to_eight_bits, without_colour
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.imaging.views import views_of
+from lorair_cli.model.memory import is_out_of_memory
 from lorair_cli.model.routing import Routing, convinced, mixture_weights
 from lorair_cli.restoration.blending import blended, holes_filled
 from lorair_cli.restoration.checks import (
@@ -34,8 +35,16 @@ from lorair_cli.restoration.checks import (
 )
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.device import DTYPES, choose_device, choose_precision
-from lorair_cli.restoration.distance import belongs_afar, carried_over, from_afar, is_large
-from lorair_cli.restoration.memory import FREE_SOME, choose_tile, choose_whole, free_memory, is_out_of_memory
+from lorair_cli.restoration.distance import (
+    AFAR,
+    FARTHER,
+    belongs_afar,
+    carried_over,
+    from_afar,
+    is_large,
+    judged_by_much,
+)
+from lorair_cli.restoration.memory import FREE_SOME, choose_tile, choose_whole, free_memory
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
 from lorair_cli.restoration.scratches import are_scratches
 from lorair_cli.restoration.tiled import ProgressCallback, TiledNetwork, smallest_tile
@@ -296,17 +305,25 @@ class Restorer:
         return first
 
     def _pass(self, photo: Photo, routing: Routing, work: _Work) -> Photo:
-        network, afar = self.require_network(), work.by_itself and self._belongs_afar(routing)
-        given = from_afar(photo.rgb) if afar else photo.rgb
-        tile = 0 if given.shape[0] * given.shape[1] <= self._whole else self.tile
-        rgb, tiles = network.restore(given, routing, tile, self.precision, work.progress, work.notes)
-        work.tiles += tiles
-        if afar:
-            rgb = carried_over(photo.rgb, given, rgb)
-        if work.by_itself and [self.info.degradations[i] for i in routing.selected] == [HOLES]:
+        names = [self.info.degradations[i] for i in routing.selected]
+        afar = work.by_itself and self._belongs_afar(routing)
+        rgb = self._at(AFAR if afar else None, photo.rgb, routing, work)
+        if work.by_itself and judged_by_much(photo.rgb, names):
+            rgb = blended(rgb, self._at(FARTHER, photo.rgb, routing, work), 0.5)
+        if work.by_itself and names == [HOLES]:
             rgb = holes_filled(photo.rgb, rgb)
         # The network answers in colour; what is judged and passed on must be the picture that will be written.
         return photo.with_rgb(without_colour(rgb) if photo.grey else rgb)
+
+    def _at(self, side: int | None, rgb: Pixels, routing: Routing, work: _Work) -> Pixels:
+        """The network's result for a photo ``(h, w, 3)``, on a copy with that short side, or on itself."""
+        given = rgb if side is None else from_afar(rgb, side)
+        tile = 0 if given.shape[0] * given.shape[1] <= self._whole else self.tile
+        restored, tiles = self.require_network().restore(
+            given, routing, tile, self.precision, work.progress, work.notes
+        )
+        work.tiles += tiles
+        return restored if side is None else carried_over(rgb, given, restored)
 
     def _belongs_afar(self, routing: Routing) -> bool:
         """Whether the chosen experts repair a large photo on its small copy."""

@@ -14,10 +14,11 @@ from lorair_cli.imaging.arrays import Floats, Pixels, from_float, mirrored_to, t
 from lorair_cli.imaging.tiles import TileBlender, plan_tiles
 from lorair_cli.model.config import NetworkConfig
 from lorair_cli.model.experts import EXPERT_TENSORS
+from lorair_cli.model.memory import is_out_of_memory
 from lorair_cli.model.network import RestorationNetwork, fold
 from lorair_cli.model.routing import Routing
 from lorair_cli.restoration.device import DTYPES, Precision
-from lorair_cli.restoration.memory import FREE_SOME, is_out_of_memory, release
+from lorair_cli.restoration.memory import FREE_SOME, release
 
 OVERLAP = 64
 """Pixels that neighbouring tiles share: four strides of the coarsest stage, over which they blend."""

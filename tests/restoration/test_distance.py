@@ -10,8 +10,9 @@ from lorair_cli.imaging.arrays import to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import Routing
 from lorair_cli.restoration import restorer as module
+from lorair_cli.restoration.blending import blended
 from lorair_cli.restoration.choices import Choices
-from lorair_cli.restoration.distance import AFAR, LARGE, belongs_afar, carried_over, from_afar, is_large
+from lorair_cli.restoration.distance import AFAR, FARTHER, LARGE, belongs_afar, carried_over, from_afar, is_large
 from lorair_cli.restoration.restorer import Restorer
 
 SCENE = cv2.resize(skimage.data.coffee(), (1200, 800), interpolation=cv2.INTER_CUBIC)
@@ -93,13 +94,13 @@ def looking(checkpoint_of, monkeypatch):
 
 @torch.inference_mode()
 def test_a_large_photo_is_repaired_on_its_copy_unless_the_papers_pass_is_asked_for(looking):
-    photo, haze = Photo(SCENE), {"haze": 1.0}
-    by_itself = looking.restore(photo, choices=Choices(experts=haze, passes=None)).photo.rgb
+    photo, drops = Photo(SCENE), {"raindrop": 1.0}
+    by_itself = looking.restore(photo, choices=Choices(experts=drops, passes=None)).photo.rgb
     small = from_afar(SCENE)
-    routing = looking._told(looking.route(photo), haze)
+    routing = looking._told(looking.route(photo), drops)
     restored, _ = looking.require_network().restore(small, routing, looking.tile, "float32", None, [])
     assert np.array_equal(by_itself, carried_over(SCENE, small, restored))
-    paper = looking.restore(photo, choices=Choices(experts=haze, passes=1)).photo.rgb
+    paper = looking.restore(photo, choices=Choices(experts=drops, passes=1)).photo.rgb
     assert not np.array_equal(by_itself, paper)
     noise = [looking.restore(photo, choices=Choices(experts={"noise": 1.0}, passes=p)).photo.rgb for p in (1, None)]
     assert np.array_equal(*noise)
@@ -119,6 +120,21 @@ def test_the_surer_of_two_looks_counts_be_it_from_near_or_afar(looking, monkeypa
 def test_sharpening_tells_nothing_of_a_large_photo(looking, monkeypatch):
     monkeypatch.setattr(module, "may_be_blurred", lambda before: pytest.fail("asked"))
     looking.restore(Photo(SCENE), choices=Choices(passes=None))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("side", [FARTHER, FARTHER + 1])
+def test_what_is_judged_by_much_of_a_photo_is_the_mean_of_two_copies(looking, side):
+    photo = Photo(np.ascontiguousarray(SCENE[:side, :400]))
+    once, both = (looking.restore(photo, choices=Choices(experts={"haze": 1.0}, passes=p)) for p in (1, None))
+    if side == FARTHER:
+        assert np.array_equal(once.photo.rgb, both.photo.rgb)
+        return
+    small = from_afar(photo.rgb, FARTHER)
+    routing = looking._told(looking.route(photo), {"haze": 1.0})
+    restored, _ = looking.require_network().restore(small, routing, looking.tile, "float32", None, [])
+    second = carried_over(photo.rgb, small, restored)
+    assert np.array_equal(both.photo.rgb, blended(once.photo.rgb, second, 0.5)) and both.tiles == 2
 
 
 @torch.inference_mode()
