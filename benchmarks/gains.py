@@ -33,7 +33,7 @@ from lorair_cli.evaluation import metrics
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
-from lorair_cli.restoration.distance import JUDGED_BY_MUCH, is_large
+from lorair_cli.restoration.distance import OVER_THE_SCENE, is_large
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.settings import DEFAULT_SETTING, HOLES, TEN_DEGRADATIONS
 from lorair_cli.weights.checkpoint import Checkpoint
@@ -128,7 +128,7 @@ def main() -> None:
             before.append(psnr(lq, gt))
             after.append(psnr(result.photo.rgb, gt))
             # Most photos get one pass by the router's choice anyway, and all of what it changes.
-            by_itself = {HOLES} | JUDGED_BY_MUCH
+            by_itself = {HOLES} | OVER_THE_SCENE
             as_routed = (
                 result.passes == (result.diagnosis,)
                 and result.diagnosis.likeliest not in by_itself

@@ -8,6 +8,7 @@ at once. Noise, JPEG's blocks, blur and thin scratches belong to the pixels and 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,8 +32,7 @@ FARTHER = 256
 network sees twice as much at once."""
 
 JUDGED_BY_MUCH = frozenset(("haze", "shadow"))
-"""Repaired on the smaller copy, too: the mean of both is better than either, on 10 validation photos by 0.4 to 0.9 dB
-with shadows (short sides of 320 to 1024 pixels) and up to 0.2 with haze."""
+"""Repaired on the smaller copy, too."""
 
 SEEN = 0.5
 """How probable they are where they are seen."""
@@ -62,9 +62,31 @@ def from_afar(rgb: Pixels, side: int = AFAR) -> Pixels:
     )
 
 
-def judged_by_much(rgb: Pixels, degradations: list[str]) -> bool:
-    """Whether experts for these repair a photo on its smaller copy, too."""
-    return min(rgb.shape[:2]) > FARTHER and bool(degradations) and JUDGED_BY_MUCH.issuperset(degradations)
+class Copy(NamedTuple):
+    """What a network is shown of a photo."""
+
+    side: int | None
+    """Short side in pixels; None is the photo's own."""
+    mirrored: bool = False
+
+
+def copies_of(rgb: Pixels, degradations: list[str], afar: bool) -> tuple[Copy, ...]:
+    """What experts for these repair in place of a photo: the mean of all results is better than any of them.
+
+    Only for what lies over the scene, where nothing hangs on the last pixel, and a small copy of a large photo will do.
+    On 20 validation photos of 512 pixels shadows gain 0.3 and 0.6 dB by it, raindrops 0.2 and 0.1, haze 0.1 and 0.1.
+
+    Args:
+        rgb: ``(h, w, 3)``.
+        degradations: whose experts are in use.
+        afar: whether they repair the copy of ``AFAR`` pixels (see :func:`belongs_afar`).
+    """
+    first = Copy(AFAR if afar else None)
+    if not degradations or not OVER_THE_SCENE.issuperset(degradations):
+        return (first,)
+    if JUDGED_BY_MUCH.issuperset(degradations) and min(rgb.shape[:2]) > FARTHER:
+        return first, Copy(FARTHER), Copy(FARTHER, mirrored=True)
+    return first, first._replace(mirrored=True)
 
 
 def belongs_afar(degradations: list[str], near: Mapping[str, float], far: Mapping[str, float]) -> bool:

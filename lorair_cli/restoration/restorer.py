@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,15 +36,7 @@ from lorair_cli.restoration.checks import (
 )
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.device import DTYPES, choose_device, choose_precision
-from lorair_cli.restoration.distance import (
-    AFAR,
-    FARTHER,
-    belongs_afar,
-    carried_over,
-    from_afar,
-    is_large,
-    judged_by_much,
-)
+from lorair_cli.restoration.distance import Copy, belongs_afar, carried_over, copies_of, from_afar, is_large
 from lorair_cli.restoration.memory import FREE_SOME, choose_tile, choose_whole, free_memory
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
 from lorair_cli.restoration.scratches import are_scratches
@@ -306,24 +299,26 @@ class Restorer:
 
     def _pass(self, photo: Photo, routing: Routing, work: _Work) -> Photo:
         names = [self.info.degradations[i] for i in routing.selected]
-        afar = work.by_itself and self._belongs_afar(routing)
-        rgb = self._at(AFAR if afar else None, photo.rgb, routing, work)
-        if work.by_itself and judged_by_much(photo.rgb, names):
-            rgb = blended(rgb, self._at(FARTHER, photo.rgb, routing, work), 0.5)
+        copies = copies_of(photo.rgb, names, self._belongs_afar(routing)) if work.by_itself else (Copy(None),)
+        rgb = self._repaired(copies[0], photo.rgb, routing, work)
+        for index, copy in enumerate(copies[1:], start=2):  # one at a time: a large photo must not be there as often
+            rgb = blended(rgb, self._repaired(copy, photo.rgb, routing, work), 1 / index)
         if work.by_itself and names == [HOLES]:
             rgb = holes_filled(photo.rgb, rgb)
         # The network answers in colour; what is judged and passed on must be the picture that will be written.
         return photo.with_rgb(without_colour(rgb) if photo.grey else rgb)
 
-    def _at(self, side: int | None, rgb: Pixels, routing: Routing, work: _Work) -> Pixels:
-        """The network's result for a photo ``(h, w, 3)``, on a copy with that short side, or on itself."""
-        given = rgb if side is None else from_afar(rgb, side)
+    def _repaired(self, copy: Copy, rgb: Pixels, routing: Routing, work: _Work) -> Pixels:
+        """What a photo ``(h, w, 3)`` becomes when the network repairs that copy of it."""
+        photo = np.ascontiguousarray(rgb[:, ::-1]) if copy.mirrored else rgb
+        given = photo if copy.side is None else from_afar(photo, copy.side)
         tile = 0 if given.shape[0] * given.shape[1] <= self._whole else self.tile
-        restored, tiles = self.require_network().restore(
-            given, routing, tile, self.precision, work.progress, work.notes
-        )
+        network = self.require_network()
+        restored, tiles = network.restore(given, routing, tile, self.precision, work.progress, work.notes)
         work.tiles += tiles
-        return restored if side is None else carried_over(rgb, given, restored)
+        if copy.side is not None:
+            restored = carried_over(photo, given, restored)
+        return np.ascontiguousarray(restored[:, ::-1]) if copy.mirrored else restored
 
     def _belongs_afar(self, routing: Routing) -> bool:
         """Whether the chosen experts repair a large photo on its small copy."""

@@ -10,7 +10,6 @@ from lorair_cli.imaging.arrays import to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import Routing
 from lorair_cli.restoration import restorer as module
-from lorair_cli.restoration.blending import blended
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.distance import AFAR, FARTHER, LARGE, belongs_afar, carried_over, from_afar, is_large
 from lorair_cli.restoration.restorer import Restorer
@@ -93,15 +92,13 @@ def looking(checkpoint_of, monkeypatch):
 
 
 @torch.inference_mode()
-def test_a_large_photo_is_repaired_on_its_copy_unless_the_papers_pass_is_asked_for(looking):
-    photo, drops = Photo(SCENE), {"raindrop": 1.0}
-    by_itself = looking.restore(photo, choices=Choices(experts=drops, passes=None)).photo.rgb
-    small = from_afar(SCENE)
-    routing = looking._told(looking.route(photo), drops)
-    restored, _ = looking.require_network().restore(small, routing, looking.tile, "float32", None, [])
-    assert np.array_equal(by_itself, carried_over(SCENE, small, restored))
-    paper = looking.restore(photo, choices=Choices(experts=drops, passes=1)).photo.rgb
-    assert not np.array_equal(by_itself, paper)
+def test_the_papers_pass_is_at_full_size_and_noise_always(looking):
+    photo = Photo(SCENE)
+    by_itself, paper = (looking.restore(photo, choices=Choices(experts={"haze": 1.0}, passes=p)) for p in (None, 1))
+    assert paper.tiles >= 1 and not np.array_equal(by_itself.photo.rgb, paper.photo.rgb)
+    routing = looking._told(looking.route(photo), {"haze": 1.0})
+    restored, _ = looking.require_network().restore(SCENE, routing, 0, "float32", None, [])
+    assert np.array_equal(paper.photo.rgb, restored)
     noise = [looking.restore(photo, choices=Choices(experts={"noise": 1.0}, passes=p)).photo.rgb for p in (1, None)]
     assert np.array_equal(*noise)
 
@@ -122,19 +119,35 @@ def test_sharpening_tells_nothing_of_a_large_photo(looking, monkeypatch):
     looking.restore(Photo(SCENE), choices=Choices(passes=None))
 
 
+def by_copies(looking, photo, expert, copies):
+    """The mean of what the network makes of these copies, by hand."""
+    routing = looking._told(looking.route(photo), {expert: 1.0})
+    results = []
+    for side, mirrored in copies:
+        rgb = np.ascontiguousarray(photo.rgb[:, ::-1]) if mirrored else photo.rgb
+        given = rgb if side is None else from_afar(rgb, side)
+        result, _ = looking.require_network().restore(given, routing, looking.tile, "float32", None, [])
+        result = result if side is None else carried_over(rgb, given, result)
+        results.append(to_float(result[:, ::-1] if mirrored else result))
+    return 255 * np.mean(results, axis=0)
+
+
 @torch.inference_mode()
-@pytest.mark.parametrize("side", [FARTHER, FARTHER + 1])
-def test_what_is_judged_by_much_of_a_photo_is_the_mean_of_two_copies(looking, side):
-    photo = Photo(np.ascontiguousarray(SCENE[:side, :400]))
-    once, both = (looking.restore(photo, choices=Choices(experts={"haze": 1.0}, passes=p)) for p in (1, None))
-    if side == FARTHER:
-        assert np.array_equal(once.photo.rgb, both.photo.rgb)
-        return
-    small = from_afar(photo.rgb, FARTHER)
-    routing = looking._told(looking.route(photo), {"haze": 1.0})
-    restored, _ = looking.require_network().restore(small, routing, looking.tile, "float32", None, [])
-    second = carried_over(photo.rgb, small, restored)
-    assert np.array_equal(both.photo.rgb, blended(once.photo.rgb, second, 0.5)) and both.tiles == 2
+@pytest.mark.parametrize(
+    ("expert", "height", "copies"),
+    [
+        ("haze", FARTHER, [(None, False), (None, True)]),
+        ("haze", FARTHER + 1, [(None, False), (FARTHER, False), (FARTHER, True)]),
+        ("shadow", LARGE + 1, [(AFAR, False), (FARTHER, False), (FARTHER, True)]),
+        ("raindrop", FARTHER + 1, [(None, False), (None, True)]),
+        ("raindrop", LARGE + 1, [(AFAR, False), (AFAR, True)]),
+        ("noise", LARGE + 1, [(None, False)]),
+    ],
+)
+def test_what_lies_over_the_scene_is_the_mean_of_several_copies(looking, expert, height, copies):
+    photo = Photo(np.ascontiguousarray(SCENE[:height, : height + 40]))
+    restored = looking.restore(photo, choices=Choices(experts={expert: 1.0}, passes=None)).photo.rgb
+    assert np.abs(restored - by_copies(looking, photo, expert, copies)).max() <= 1.01
 
 
 @torch.inference_mode()

@@ -284,24 +284,24 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
         return checking.restore(Photo(CAT), choices=Choices(passes=None))
 
     once = checking.restore(Photo(CAT))
-    by_hand = {name: checking.restore(Photo(CAT), choices=Choices(experts={name: 1.0})) for name in ("haze", "jpeg")}
+    by_hand = {name: checking.restore(Photo(CAT), choices=Choices(experts={name: 1.0})) for name in ("noise", "jpeg")}
     for how, expected in (
         ((None, True, False), once),
-        (("haze", True, True), by_hand["haze"]),
-        (("haze", False, False), once),
-        (("haze", False, True), by_hand["jpeg"]),
+        (("noise", True, True), by_hand["noise"]),
+        (("noise", False, False), once),
+        (("noise", False, True), by_hand["jpeg"]),
         ((None, True, True), by_hand["jpeg"]),
     ):
         result = checked(*how)
         assert np.array_equal(result.photo.rgb, expected.photo.rgb) and result.passes == expected.passes
         assert result.diagnosis == once.diagnosis, "of the photo as it came, whoever repairs it"
     seen.clear()
-    assert checked("haze", True, False).tiles == 2
-    after = [checking.diagnose(result.photo) for result in (once, by_hand["haze"])]
-    changed = np.sqrt(np.mean((by_hand["haze"].photo.rgb / 255 - CAT / 255) ** 2))
+    assert checked("noise", True, False).tiles == 2
+    after = [checking.diagnose(result.photo) for result in (once, by_hand["noise"])]
+    changed = np.sqrt(np.mean((by_hand["noise"].photo.rgb / 255 - CAT / 255) ** 2))
     assert seen == [
         (once.diagnosis, after[0], "jpeg"),
-        ("haze", once.diagnosis, *after, pytest.approx(changed, rel=1e-4)),
+        ("noise", once.diagnosis, *after, pytest.approx(changed, rel=1e-4)),
     ]
 
 
