@@ -286,8 +286,14 @@ class Restorer:
         fine = routing.looks is None  # a large photo has no detail as fine as its pixels
         if fine and may_be_blurred(first.before) and instead(BLUR).changed >= SHARPENED * fine_detail(photo.rgb):
             return instead(BLUR)
-        if may_be_scratched(first.before) and are_scratches(photo.rgb, instead(HOLES).photo.rgb):
-            return instead(HOLES)
+        if may_be_scratched(first.before):
+            # Scratches of a print are as much wider as its scan is: a small copy of a large photo tells them, too.
+            seen = Photo(from_afar(photo.rgb)) if is_large(photo.rgb) else photo
+            filled = (
+                instead(HOLES).photo if seen is photo else self._pass(seen, self._told(routing, {HOLES: 1.0}), work)
+            )
+            if are_scratches(seen.rgb, filled.rgb):
+                return instead(HOLES)
         second = second_choice(first.before, first.after, self.info.untouched_as)
         if second is not None:
             other = instead(second)

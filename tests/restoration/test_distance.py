@@ -114,6 +114,18 @@ def test_the_surer_of_two_looks_counts_be_it_from_near_or_afar(looking, monkeypa
     assert seen.looks is not None and all(map(torch.equal, seen.looks, (look.probabilities for look in looks)))
 
 
+@pytest.mark.parametrize("scratched", [False, True])
+def test_scratches_of_a_large_photo_are_looked_for_on_its_copy(looking, monkeypatch, scratched):
+    seen = []
+    monkeypatch.setattr(module, "may_be_scratched", lambda before: True)
+    monkeypatch.setattr(module, "are_scratches", lambda *both: seen.append(both) or scratched)
+    filled = looking.restore(Photo(SCENE), choices=Choices(experts={"inpainting": 1.0}, passes=None))
+    result = looking.restore(Photo(SCENE), choices=Choices(passes=None))
+    ((before, after),) = seen
+    assert np.array_equal(before, from_afar(SCENE)) and after.shape == before.shape
+    assert np.array_equal(result.photo.rgb, filled.photo.rgb) is scratched
+
+
 def test_sharpening_tells_nothing_of_a_large_photo(looking, monkeypatch):
     monkeypatch.setattr(module, "may_be_blurred", lambda before: pytest.fail("asked"))
     looking.restore(Photo(SCENE), choices=Choices(passes=None))
