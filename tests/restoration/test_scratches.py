@@ -36,9 +36,10 @@ def test_long_thin_lines_are_scratches():
         scratched(ACROSS[:4]),
         scratched(width=16),
         scratched([((x, y), (x + 40, y)) for x in range(10, 560, 90) for y in range(20, 380, 40)]),
+        scratched([((0, y), (599, y)) for y in range(10, 400, 20)], width=3),
         cv2.rectangle(scratched(), (200, 100), (420, 300), (255, 255, 255), -1),
     ],
-    ids=["nothing", "too few", "strokes", "dashes", "little beside a hole"],
+    ids=["nothing", "too few", "strokes", "dashes", "a pattern", "little beside a hole"],
 )
 def test_anything_else_is_none(marked):
     assert not are_scratches(marked, COFFEE)

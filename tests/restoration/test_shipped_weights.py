@@ -71,3 +71,10 @@ def test_haze_is_cleared_once_the_weather_before_it_is_gone(shipped, weather, se
     assert [d.likeliest for d in on.passes] == [weather, "haze"]
     one, more = (peak_signal_noise_ratio(gt, p.photo.rgb) for p in (once, on))
     assert more > one + 1
+
+
+@pytest.mark.parametrize("pattern", ["brick", "page"])
+def test_white_lines_of_a_pattern_are_no_scratches(shipped, pattern):
+    lines = np.stack([getattr(skimage.data, pattern)()] * 3, axis=2)
+    passes = shipped.restore(Photo(lines), choices=Choices(passes=None)).passes
+    assert all(expert.degradation != "inpainting" for before in passes for expert in before.experts)
