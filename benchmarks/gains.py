@@ -42,6 +42,8 @@ from lorair_cli.weights.loading import load_weights
 Pixels = npt.NDArray[np.uint8]
 Recipe = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.float32]]
 UNTOUCHED = "untouched"
+BY_ITSELF = {HOLES} | OVER_THE_SCENE
+"""What ``lorair restore`` repairs otherwise than in one pass over the photo alone."""
 
 
 def training_recipes() -> Iterator[tuple[str, str, Recipe]]:
@@ -128,10 +130,9 @@ def main() -> None:
             before.append(psnr(lq, gt))
             after.append(psnr(result.photo.rgb, gt))
             # Most photos get one pass by the router's choice anyway, and all of what it changes.
-            by_itself = {HOLES} | OVER_THE_SCENE
             as_routed = (
                 result.passes == (result.diagnosis,)
-                and result.diagnosis.likeliest not in by_itself
+                and result.diagnosis.likeliest not in BY_ITSELF
                 and not is_large(lq)
             )
             single = result if as_routed else restorer.restore(Photo(lq))

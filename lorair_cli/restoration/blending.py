@@ -31,6 +31,11 @@ def blended(before: Pixels, after: Pixels, strength: float) -> Pixels:
     return _by_rows(before, after, lambda old, new: old * (1 - share) + new * share)
 
 
+def greatest_change(before: Pixels, after: Pixels) -> npt.NDArray[np.uint8]:
+    """The greatest change of each pixel's colours, ``(h, w)``, of 255."""
+    return np.asarray(cv2.absdiff(to_eight_bits(before), to_eight_bits(after)).max(axis=2), np.uint8)
+
+
 def holes_filled(before: Pixels, after: Pixels) -> Pixels:
     """``before`` ``(h, w, 3)`` with what ``after`` has in the holes: a pixel that hardly changes is left as it was.
 
@@ -57,7 +62,7 @@ def holes_filled(before: Pixels, after: Pixels) -> Pixels:
 def _cut_out(before: Pixels, filled: Pixels) -> npt.NDArray[np.bool_]:
     """The pixels ``(h, w)`` of holes that were cut out; none where something else was filled, too."""
     least = 255 * LEAST_CHANGE / 2
-    changed = cv2.absdiff(to_eight_bits(before), to_eight_bits(filled)).max(axis=2) > least
+    changed = greatest_change(before, filled) > least
     holes = changed & (before.min(axis=2) == np.iinfo(before.dtype).max)
     return holes if np.count_nonzero(holes) >= CUT_OUT * np.count_nonzero(changed) else np.zeros_like(holes)
 

@@ -54,7 +54,10 @@ def is_large(rgb: Pixels) -> bool:
 
 
 def from_afar(rgb: Pixels, side: int = AFAR) -> Pixels:
-    """A photo ``(h, w, 3)`` made smaller: its short side has ``side`` pixels, each the mean of those it stands for."""
+    """A photo ``(h, w, 3)`` or a map ``(h, w)`` made smaller: each of its pixels is the mean of those it covers.
+
+    ``side`` is the short side in pixels, fewer than it has.
+    """
     height, width = rgb.shape[:2]
     scale = side / min(height, width)
     return np.asarray(

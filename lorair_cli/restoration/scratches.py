@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lorair_cli.imaging.arrays import Pixels, to_eight_bits
+from lorair_cli.imaging.arrays import Pixels
+from lorair_cli.restoration.blending import greatest_change
+from lorair_cli.restoration.distance import AFAR, from_afar
 
 Changes = npt.NDArray[np.uint8]
 """``(h, w)``: the greatest change of each pixel's colours, of 255."""
@@ -36,16 +38,15 @@ LINES, TOGETHER, SHARE = 5, 2.0, 0.5
 Of 74 photos with scratches that a router had missed, 38 are told by this, and none of 295 others of which it was as
 unsure, 85 of them with nothing wrong."""
 
-_SIDE = 512
-"""Short side in pixels to which the changes of larger photos are shrunk: enough to tell a line."""
-
 _VOTES = 0.08
 """Of a line in the Hough transform, in short sides: less than half of the shortest scratch."""
 
 
 def are_scratches(before: Pixels, after: Pixels) -> bool:
     """Whether the expert for inpainting has filled scratches: ``after`` in place of ``before``, both ``(h, w, 3)``."""
-    changes = _changes(before, after)
+    changes = greatest_change(before, after)
+    if min(changes.shape) > AFAR:  # enough to tell a line
+        changes = from_afar(changes)
     side = min(changes.shape)
     thick = math.ceil(WIDTH * side) + 2
     marks = (changes > LEAST_CHANGE).astype(np.uint8)
@@ -64,16 +65,6 @@ def are_scratches(before: Pixels, after: Pixels) -> bool:
             found.append(length / side)
     share = _squares(changes[(place & thin) > 0]) / max(_squares(changes), 1.0)
     return len(found) >= LINES and sum(found) >= TOGETHER and share >= SHARE
-
-
-def _changes(before: Pixels, after: Pixels) -> Changes:
-    changes = cv2.absdiff(to_eight_bits(before), to_eight_bits(after)).max(axis=2)
-    height, width = changes.shape
-    scale = _SIDE / min(height, width)
-    if scale < 1:
-        size = (round(width * scale), round(height * scale))
-        changes = np.asarray(cv2.resize(changes, size, interpolation=cv2.INTER_AREA))
-    return np.asarray(changes, np.uint8)
 
 
 def _thicker(marks: Changes, width: int) -> Changes:

@@ -13,8 +13,6 @@ from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import convinced, mixture_weights
 from lorair_cli.restoration import restorer as module
 from lorair_cli.restoration import tiled
-from lorair_cli.restoration.blending import holes_filled
-from lorair_cli.restoration.checks import MOST_BY_ITSELF, fine_detail
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.memory import LARGEST_TILE
 from lorair_cli.restoration.restorer import Restorer
@@ -243,130 +241,6 @@ def test_a_photo_left_alone_is_the_photo(restorer):
     photo = Photo(CAT)
     result = restorer.restore(photo, choices=Choices(only_if=1.0))
     assert result.untouched and result.photo is photo and result.tiles == 0 and result.passes == ()
-
-
-@pytest.fixture(scope="module")
-def checking(checkpoint_of):
-    """One that knows all ten degradations, and so can check its work."""
-    return Restorer(checkpoint_of("10task"), device="cpu", precision="float32", tile=0)
-
-
-def test_passes_go_on_by_themselves_while_the_router_finds_more(checking, monkeypatch):
-    asked = []
-
-    def until(wanted):
-        asked.clear()
-        monkeypatch.setattr(
-            module, "finds_more", lambda diagnosis, passes, nothing: asked.append(len(passes)) or len(passes) < wanted
-        )
-        return checking.restore(Photo(CAT), choices=Choices(passes=None))
-
-    monkeypatch.setattr(module, "second_choice", lambda *_: None)
-    monkeypatch.setattr(module, "was_imagined", lambda before, after, changed: False)
-    for number in (1, 2, 3):
-        result, told = until(number), checking.restore(Photo(CAT), choices=Choices(passes=number))
-        assert np.array_equal(result.photo.rgb, told.photo.rgb) and result.passes == told.passes
-    assert len(until(8).passes) == MOST_BY_ITSELF and asked == [1, 2]
-    least = checking.diagnose(Photo(CAT)).confidence + 0.001
-    alone = checking.restore(Photo(CAT), choices=Choices(passes=None, only_if=least))
-    assert alone.untouched and np.array_equal(alone.photo.rgb, CAT)
-
-
-def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, monkeypatch):
-    seen = []
-
-    def checked(second, repaired, imagined):
-        monkeypatch.setattr(module, "finds_more", lambda *_: False)
-        monkeypatch.setattr(module, "may_be_scratched", lambda _: False)
-        monkeypatch.setattr(module, "second_choice", lambda *args: seen.append(args) or second)
-        monkeypatch.setattr(module, "takes_over", lambda *args: seen.append(args) or repaired)
-        monkeypatch.setattr(module, "was_imagined", lambda before, after, changed: imagined)
-        return checking.restore(Photo(CAT), choices=Choices(passes=None))
-
-    once = checking.restore(Photo(CAT))
-    by_hand = {name: checking.restore(Photo(CAT), choices=Choices(experts={name: 1.0})) for name in ("noise", "jpeg")}
-    for how, expected in (
-        ((None, True, False), once),
-        (("noise", True, True), by_hand["noise"]),
-        (("noise", False, False), once),
-        (("noise", False, True), by_hand["jpeg"]),
-        ((None, True, True), by_hand["jpeg"]),
-    ):
-        result = checked(*how)
-        assert np.array_equal(result.photo.rgb, expected.photo.rgb) and result.passes == expected.passes
-        assert result.diagnosis == once.diagnosis, "of the photo as it came, whoever repairs it"
-    seen.clear()
-    assert checked("noise", True, False).tiles == 2
-    after = [checking.diagnose(result.photo) for result in (once, by_hand["noise"])]
-    changed = np.sqrt(np.mean((by_hand["noise"].photo.rgb / 255 - CAT / 255) ** 2))
-    assert seen == [
-        (once.diagnosis, after[0], "jpeg"),
-        ("noise", once.diagnosis, *after, pytest.approx(changed, rel=1e-4)),
-    ]
-
-
-@pytest.mark.parametrize("marked", [True, False])
-def test_scratches_that_the_router_does_not_see_are_filled(checking, monkeypatch, marked):
-    for rule, answer in (("finds_more", False), ("second_choice", None), ("may_be_blurred", False)):
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
-    monkeypatch.setattr(module, "was_imagined", lambda *_: False)
-    once = checking.restore(Photo(CAT))
-    filled = checking.restore(Photo(CAT), choices=Choices(experts={"inpainting": 1.0}, passes=None))
-    seen = []
-    monkeypatch.setattr(module, "may_be_scratched", lambda before: before == once.diagnosis)
-    monkeypatch.setattr(module, "are_scratches", lambda *photos: seen.append(photos) or marked)
-    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
-    assert np.array_equal(result.photo.rgb, (filled if marked else once).photo.rgb) and result.tiles == 2
-    assert result.passes == (filled if marked else once).passes
-    ((before, after),) = seen
-    assert np.array_equal(before, CAT) and np.array_equal(after, filled.photo.rgb)
-
-
-def test_no_expert_is_tried_twice(checking, monkeypatch):
-    for rule, answer in (("finds_more", False), ("was_imagined", False), ("may_be_scratched", True)):
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
-    monkeypatch.setattr(module, "are_scratches", lambda *_: False)
-    monkeypatch.setattr(module, "may_be_blurred", lambda _: False)
-    monkeypatch.setattr(module, "second_choice", lambda *_: "inpainting")
-    assert checking.restore(Photo(CAT), choices=Choices(passes=None)).tiles == 2
-
-
-@pytest.mark.parametrize("enough", [True, False])
-def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checking, monkeypatch, enough):
-    rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_scratched": False}
-    for rule, answer in rules.items():
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
-    once = checking.restore(Photo(CAT))
-    sharpened = checking.restore(Photo(CAT), choices=Choices(experts={"blur": 1.0}))
-    changed = np.sqrt(np.mean((sharpened.photo.rgb / 255 - CAT / 255) ** 2))
-    monkeypatch.setattr(module, "may_be_blurred", lambda before: before == once.diagnosis)
-    monkeypatch.setattr(module, "SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
-    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
-    assert np.array_equal(result.photo.rgb, (sharpened if enough else once).photo.rgb)
-    assert result.passes == (sharpened if enough else once).passes
-
-
-def test_who_names_experts_or_knows_few_degradations_has_no_second_thoughts(checking, restorer, monkeypatch):
-    for rule in ("finds_more", "second_choice", "was_imagined", "may_be_blurred", "may_be_scratched"):
-        monkeypatch.setattr(module, rule, lambda *seen: pytest.fail("asked"))
-    by_hand = checking.restore(Photo(CAT), choices=Choices(experts={"noise": 1.0}, passes=None))
-    assert len(by_hand.passes) == 1
-    few = restorer.restore(Photo(CAT), choices=Choices(passes=None))
-    assert np.array_equal(few.photo.rgb, restorer.restore(Photo(CAT)).photo.rgb)
-
-
-def test_only_holes_are_filled_unless_the_papers_pass_is_asked_for(checking):
-    raw, filled = (
-        checking.restore(Photo(CAT), choices=Choices(experts={"inpainting": 1.0}, passes=passes)).photo.rgb
-        for passes in (1, None)
-    )
-    assert np.array_equal(filled, holes_filled(CAT, raw)) and not np.array_equal(filled, raw)
-    for experts in ({"noise": 1.0}, {"inpainting": 0.5, "noise": 0.5}):
-        one, other = (
-            checking.restore(Photo(CAT), choices=Choices(experts=experts, passes=passes)).photo.rgb
-            for passes in (1, None)
-        )
-        assert np.array_equal(one, other)
 
 
 def test_every_pass_looks_anew(restorer):
