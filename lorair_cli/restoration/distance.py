@@ -8,7 +8,6 @@ at once. Noise, JPEG's blocks, blur and thin scratches belong to the pixels and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,13 +25,6 @@ OVER_THE_SCENE = frozenset(("haze", "shadow", "raindrop"))
 
 OF_ANY_SIZE = frozenset(("rain", "snow"))
 """Repaired from afar where they are too large to be seen from near: streaks and flakes may be fine on a large photo."""
-
-FARTHER = 256
-"""Short side in pixels of a still smaller copy: a shadow or a veil is judged by much of the photo, and on this one a
-network sees twice as much at once."""
-
-JUDGED_BY_MUCH = frozenset(("haze", "shadow"))
-"""Repaired on the smaller copy, too."""
 
 SEEN = 0.5
 """How probable they are where they are seen."""
@@ -63,33 +55,6 @@ def from_afar(rgb: Pixels, side: int = AFAR) -> Pixels:
     return np.asarray(
         cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA), rgb.dtype
     )
-
-
-class Copy(NamedTuple):
-    """What a network is shown of a photo."""
-
-    side: int | None
-    """Short side in pixels; None is the photo's own."""
-    mirrored: bool = False
-
-
-def copies_of(rgb: Pixels, degradations: list[str], afar: bool) -> tuple[Copy, ...]:
-    """What experts for these repair in place of a photo: the mean of all results is better than any of them.
-
-    Only for what lies over the scene, where nothing hangs on the last pixel, and a small copy of a large photo will do.
-    On 20 validation photos of 512 pixels shadows gain 0.3 and 0.6 dB by it, raindrops 0.2 and 0.1, haze 0.1 and 0.1.
-
-    Args:
-        rgb: ``(h, w, 3)``.
-        degradations: whose experts are in use.
-        afar: whether they repair the copy of ``AFAR`` pixels (see :func:`belongs_afar`).
-    """
-    first = Copy(AFAR if afar else None)
-    if not degradations or not OVER_THE_SCENE.issuperset(degradations):
-        return (first,)
-    if JUDGED_BY_MUCH.issuperset(degradations) and min(rgb.shape[:2]) > FARTHER:
-        return first, Copy(FARTHER), Copy(FARTHER, mirrored=True)
-    return first, first._replace(mirrored=True)
 
 
 def belongs_afar(degradations: list[str], near: Mapping[str, float], far: Mapping[str, float]) -> bool:

@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,8 +34,9 @@ from lorair_cli.restoration.checks import (
     was_imagined,
 )
 from lorair_cli.restoration.choices import Choices
+from lorair_cli.restoration.copies import Copy, further_copies, tried_copies
 from lorair_cli.restoration.device import DTYPES, choose_device, choose_precision
-from lorair_cli.restoration.distance import Copy, belongs_afar, carried_over, copies_of, from_afar, is_large
+from lorair_cli.restoration.distance import belongs_afar, from_afar, is_large
 from lorair_cli.restoration.memory import FREE_SOME, choose_tile, choose_whole, free_memory
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
 from lorair_cli.restoration.scratches import are_scratches
@@ -251,7 +251,8 @@ class Restorer:
             first = first or diagnosis
             if choices.only_if is not None and diagnosis.confidence < choices.only_if:
                 break
-            photo = self._pass(photo, routing, work)
+            restored = self._pass(photo, routing, work)
+            photo = self._refined(photo, restored, routing, work)
             passes.append(diagnosis)
         assert first is not None, "there is at least one pass"
         return photo, first, passes
@@ -266,7 +267,7 @@ class Restorer:
                 break
             done = self._checked_pass(photo, routing, work)
             passes.append(done.before)
-            photo, routing, diagnosis = done.photo, done.routing, done.after
+            photo, routing, diagnosis = self._refined(photo, done.photo, done.by, work), done.routing, done.after
         return photo, first, passes
 
     def _checked_pass(self, photo: Photo, routing: Routing, work: _Work) -> _Attempt:
@@ -276,7 +277,7 @@ class Restorer:
             restored = self._pass(photo, routing, work)
             seen = self.route(restored)
             changed = change(photo.rgb, restored.rgb)
-            return _Attempt(restored, changed, self._diagnosis(routing), seen, self._diagnosis(seen))
+            return _Attempt(restored, changed, routing, self._diagnosis(routing), seen, self._diagnosis(seen))
 
         @cache
         def instead(expert: str) -> _Attempt:
@@ -304,27 +305,45 @@ class Restorer:
         return first
 
     def _pass(self, photo: Photo, routing: Routing, work: _Work) -> Photo:
-        names = [self.info.degradations[i] for i in routing.selected]
-        copies = copies_of(photo.rgb, names, self._belongs_afar(routing)) if work.by_itself else (Copy(None),)
-        rgb = self._repaired(copies[0], photo.rgb, routing, work)
-        for index, copy in enumerate(copies[1:], start=2):  # one at a time: a large photo must not be there as often
-            rgb = blended(rgb, self._repaired(copy, photo.rgb, routing, work), 1 / index)
-        if work.by_itself and names == [HOLES]:
-            rgb = holes_filled(photo.rgb, rgb)
+        """A photo restored by the experts of ``routing``, as well as it takes to see whether they help."""
+        copies: tuple[Copy, ...] = (Copy(),)
+        if work.by_itself:
+            copies = tried_copies(photo.rgb, self._selected(routing), self._belongs_afar(routing))
+        return self._mean(photo.rgb, 0, copies, photo, routing, work)
+
+    def _refined(self, photo: Photo, restored: Photo, routing: Routing, work: _Work) -> Photo:
+        """``restored``, which :meth:`_pass` made of ``photo``, made better by more copies."""
+        names, afar = self._selected(routing), self._belongs_afar(routing)
+        copies = further_copies(photo.rgb, names, afar) if work.by_itself else ()
+        count = len(tried_copies(photo.rgb, names, afar))
+        return self._mean(restored.rgb, count, copies, photo, routing, work) if copies else restored
+
+    def _mean(
+        self, rgb: Pixels, count: int, copies: Iterable[Copy], photo: Photo, routing: Routing, work: _Work
+    ) -> Photo:
+        """The mean of ``rgb`` ``(h, w, 3)``, itself that of ``count`` results, and of those that ``copies`` give."""
+        for number, copy in enumerate(copies, start=count + 1):
+            # One at a time: a large photo must not be there as often.
+            result = self._repaired(copy, photo.rgb, routing, work)
+            rgb = result if number == 1 else blended(rgb, result, 1 / number)
         # The network answers in colour; what is judged and passed on must be the picture that will be written.
         return photo.with_rgb(without_colour(rgb) if photo.grey else rgb)
 
     def _repaired(self, copy: Copy, rgb: Pixels, routing: Routing, work: _Work) -> Pixels:
         """What a photo ``(h, w, 3)`` becomes when the network repairs that copy of it."""
-        photo = np.ascontiguousarray(rgb[:, ::-1]) if copy.mirrored else rgb
-        given = photo if copy.side is None else from_afar(photo, copy.side)
+        given = copy.of(rgb)
         tile = 0 if given.shape[0] * given.shape[1] <= self._whole else self.tile
         network = self.require_network()
         restored, tiles = network.restore(given, routing, tile, self.precision, work.progress, work.notes)
         work.tiles += tiles
-        if copy.side is not None:
-            restored = carried_over(photo, given, restored)
-        return np.ascontiguousarray(restored[:, ::-1]) if copy.mirrored else restored
+        restored = copy.back(rgb, given, restored)
+        if work.by_itself and self._selected(routing) == [HOLES]:
+            restored = holes_filled(rgb, restored)
+        return restored
+
+    def _selected(self, routing: Routing) -> list[str]:
+        """The degradations whose experts are in use."""
+        return [self.info.degradations[i] for i in routing.selected]
 
     def _belongs_afar(self, routing: Routing) -> bool:
         """Whether the chosen experts repair a large photo on its small copy."""
@@ -332,7 +351,7 @@ class Restorer:
             return False
         names = self.info.degradations
         near, far = (dict(zip(names, look.tolist(), strict=True)) for look in routing.looks)
-        return belongs_afar([names[i] for i in routing.selected], near, far)
+        return belongs_afar(self._selected(routing), near, far)
 
     def _told(self, routing: Routing, experts: Mapping[str, float]) -> Routing:
         """What the router would have said, had it chosen these experts."""
@@ -368,8 +387,10 @@ class _Attempt(NamedTuple):
     """Restored."""
     changed: float
     """How far that is from the photo as it was."""
-    before: Diagnosis
+    by: Routing
     """Of the photo as it was, with the experts of the pass."""
+    before: Diagnosis
+    """The same in words."""
     routing: Routing
     """Of the restored photo."""
     after: Diagnosis

@@ -14,6 +14,12 @@ from lorair_cli.restoration.restorer import Restorer
 CAT = np.ascontiguousarray(skimage.data.chelsea()[:150, :201])
 
 
+@pytest.fixture(autouse=True)
+def no_further_copies(monkeypatch):
+    """What is kept is what was tried, so that it can be compared with a pass by hand."""
+    monkeypatch.setattr(module, "further_copies", lambda *_: ())
+
+
 @pytest.fixture(scope="module")
 def restorer(checkpoint):
     return Restorer(checkpoint, device="cpu", precision="float32", tile=0)

@@ -11,8 +11,7 @@ from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import Routing
 from lorair_cli.restoration import restorer as module
 from lorair_cli.restoration.choices import Choices
-from lorair_cli.restoration.distance import AFAR, FARTHER, LARGE, belongs_afar, carried_over, from_afar, is_large
-from lorair_cli.restoration.restorer import Restorer
+from lorair_cli.restoration.distance import AFAR, LARGE, belongs_afar, carried_over, from_afar, is_large
 
 SCENE = cv2.resize(skimage.data.coffee(), (1200, 800), interpolation=cv2.INTER_CUBIC)
 
@@ -81,16 +80,6 @@ def test_what_lies_over_the_scene_is_repaired_from_afar_and_rain_if_only_seen_fr
     assert belongs_afar(names, dict.fromkeys(every, near), dict.fromkeys(every, far)) is afar
 
 
-@pytest.fixture
-def looking(checkpoint_of, monkeypatch):
-    """A restorer for ten degradations that judges by itself and does no more than one pass."""
-    for rule, answer in (("finds_more", False), ("second_choice", None), ("was_imagined", False)):
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
-    monkeypatch.setattr(module, "may_be_blurred", lambda before: False)
-    monkeypatch.setattr(module, "may_be_scratched", lambda before: False)
-    return Restorer(checkpoint_of("10task"), device="cpu", precision="float32")
-
-
 @torch.inference_mode()
 def test_the_papers_pass_is_at_full_size_and_noise_always(looking):
     photo = Photo(SCENE)
@@ -129,37 +118,6 @@ def test_scratches_of_a_large_photo_are_looked_for_on_its_copy(looking, monkeypa
 def test_sharpening_tells_nothing_of_a_large_photo(looking, monkeypatch):
     monkeypatch.setattr(module, "may_be_blurred", lambda before: pytest.fail("asked"))
     looking.restore(Photo(SCENE), choices=Choices(passes=None))
-
-
-def by_copies(looking, photo, expert, copies):
-    """The mean of what the network makes of these copies, by hand."""
-    routing = looking._told(looking.route(photo), {expert: 1.0})
-    results = []
-    for side, mirrored in copies:
-        rgb = np.ascontiguousarray(photo.rgb[:, ::-1]) if mirrored else photo.rgb
-        given = rgb if side is None else from_afar(rgb, side)
-        result, _ = looking.require_network().restore(given, routing, looking.tile, "float32", None, [])
-        result = result if side is None else carried_over(rgb, given, result)
-        results.append(to_float(result[:, ::-1] if mirrored else result))
-    return 255 * np.mean(results, axis=0)
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize(
-    ("expert", "height", "copies"),
-    [
-        ("haze", FARTHER, [(None, False), (None, True)]),
-        ("haze", FARTHER + 1, [(None, False), (FARTHER, False), (FARTHER, True)]),
-        ("shadow", LARGE + 1, [(AFAR, False), (FARTHER, False), (FARTHER, True)]),
-        ("raindrop", FARTHER + 1, [(None, False), (None, True)]),
-        ("raindrop", LARGE + 1, [(AFAR, False), (AFAR, True)]),
-        ("noise", LARGE + 1, [(None, False)]),
-    ],
-)
-def test_what_lies_over_the_scene_is_the_mean_of_several_copies(looking, expert, height, copies):
-    photo = Photo(np.ascontiguousarray(SCENE[:height, : height + 40]))
-    restored = looking.restore(photo, choices=Choices(experts={expert: 1.0}, passes=None)).photo.rgb
-    assert np.abs(restored - by_copies(looking, photo, expert, copies)).max() <= 1.01
 
 
 @torch.inference_mode()

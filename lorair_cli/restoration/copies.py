@@ -1,0 +1,90 @@
+"""What experts are shown of a photo: itself, smaller, mirrored or upside down. The mean of all results errs least.
+
+Each copy costs a pass of the network. What is only tried is tried on the few that tell whether it helps; what is kept
+is made from all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+
+from lorair_cli.imaging.arrays import Pixels
+from lorair_cli.restoration.distance import AFAR, OVER_THE_SCENE, carried_over, from_afar, is_large
+from lorair_cli.settings import HOLES
+
+FARTHER = 256
+"""Short side in pixels of a copy smaller than ``AFAR``: a shadow or a veil is judged by much of the photo, and on this
+one a network sees twice as much at once."""
+
+JUDGED_BY_MUCH = frozenset(("haze", "shadow"))
+"""Repaired on the smaller copy, too."""
+
+EITHER_WAY_UP = frozenset(("noise", "blur", "rain", "snow"))
+"""Looks much the same in a mirror and upside down, and gains most by it: on 20 validation photos rain 0.3 to 0.6 dB,
+blur 0.3 (12 of them), snow 0.2, noise 0.3 (6). Low light and JPEG gain less than 0.1."""
+
+NOT_UPSIDE_DOWN = frozenset((HOLES,))
+"""Gains 0.2 dB by its mirror image, and loses as much where the photo stands on its head (6 photos)."""
+
+
+class Copy(NamedTuple):
+    """What a network is shown of a photo."""
+
+    side: int | None = None
+    """Short side in pixels; None is the photo's own."""
+    mirrored: bool = False
+    upside_down: bool = False
+
+    def of(self, rgb: Pixels) -> Pixels:
+        """The copy of a photo ``(h, w, 3)``."""
+        turned = self._turned(rgb)
+        return turned if self.side is None else from_afar(turned, self.side)
+
+    def back(self, rgb: Pixels, given: Pixels, restored: Pixels) -> Pixels:
+        """What ``rgb`` is, when its copy ``given`` has become ``restored``."""
+        if self.side is not None:
+            restored = carried_over(self._turned(rgb), given, restored)
+        return self._turned(restored)
+
+    def _turned(self, rgb: Pixels) -> Pixels:
+        rows = slice(None, None, -1 if self.upside_down else 1)
+        columns = slice(None, None, -1 if self.mirrored else 1)
+        return np.ascontiguousarray(rgb[rows, columns])
+
+
+def tried_copies(rgb: Pixels, degradations: Collection[str], afar: bool) -> tuple[Copy, ...]:
+    """What experts for these repair in place of a photo, to begin with.
+
+    More than one for what lies over the scene, where nothing hangs on the last pixel, and a small copy of a large photo
+    will do. On 20 validation photos of 512 pixels shadows gain 0.3 and 0.6 dB by it, raindrops 0.2 and 0.1, haze 0.1
+    and 0.1.
+
+    Args:
+        rgb: ``(h, w, 3)``.
+        degradations: whose experts are in use.
+        afar: whether they repair the copy of ``AFAR`` pixels (see ``distance.belongs_afar``).
+    """
+    first = Copy(AFAR if afar else None)
+    if not degradations or not OVER_THE_SCENE.issuperset(degradations):
+        return (first,)
+    if JUDGED_BY_MUCH.issuperset(degradations) and min(rgb.shape[:2]) > FARTHER:
+        return first, Copy(FARTHER), Copy(FARTHER, mirrored=True)
+    return first, first._replace(mirrored=True)
+
+
+def further_copies(rgb: Pixels, degradations: Collection[str], afar: bool) -> tuple[Copy, ...]:
+    """What they repair besides, once it is clear that their result is kept; arguments as for :func:`tried_copies`.
+
+    Nothing of a large photo that is repaired as large as it is: its pixels are seldom looked at one by one, and there
+    each copy takes long.
+    """
+    if not degradations or (is_large(rgb) and not afar):
+        return ()
+    mirrored = Copy(AFAR if afar else None, mirrored=True)
+    if EITHER_WAY_UP.issuperset(degradations):
+        upside_down = mirrored._replace(upside_down=True)
+        return mirrored, upside_down._replace(mirrored=False), upside_down
+    return (mirrored,) if NOT_UPSIDE_DOWN.issuperset(degradations) else ()

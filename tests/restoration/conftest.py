@@ -1,0 +1,16 @@
+"""What several tests of restoring share."""
+
+import pytest
+
+from lorair_cli.restoration import restorer as module
+from lorair_cli.restoration.restorer import Restorer
+
+
+@pytest.fixture
+def looking(checkpoint_of, monkeypatch):
+    """A restorer for ten degradations that judges by itself and does no more than one pass."""
+    for rule, answer in (("finds_more", False), ("second_choice", None), ("was_imagined", False)):
+        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(module, "may_be_blurred", lambda before: False)
+    monkeypatch.setattr(module, "may_be_scratched", lambda before: False)
+    return Restorer(checkpoint_of("10task"), device="cpu", precision="float32")
