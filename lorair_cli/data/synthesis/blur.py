@@ -1,4 +1,4 @@
-"""Motion blur: a shaking camera, or one that moves along a line, while the shutter is open."""
+"""Motion blur: a shaking camera, or one that moves along a line or an arc, while the shutter is open."""
 
 from __future__ import annotations
 
@@ -23,20 +23,25 @@ _LEAST_STEPS = 96
 class BlurParameters:
     """How the camera moves during one exposure."""
 
-    kind: Literal["shake", "linear"]
+    kind: Literal["shake", "arc", "linear"]
     length: float
     """Greatest distance between two points of the path, in pixels."""
     inertia: float = 0.3
     """Time over which the hand keeps its course, as a share of the exposure; shake only."""
     jerks: float = 0.0
     """How many sudden changes of course to expect in one exposure; shake only."""
+    turn: float = 0.0
+    """Angle by which the course has changed in the end, in radians; arc only."""
 
 
 def draw(rng: np.random.Generator, strength: float) -> BlurParameters:
     """Motion of a strength in [0, 1]."""
     length = BLUR.length.draw(rng, strength)
-    if rng.uniform() < BLUR.linear_chance:
+    kind = rng.uniform()
+    if kind < BLUR.linear_chance:
         return BlurParameters("linear", length)
+    if kind < BLUR.linear_chance + BLUR.arc_chance:
+        return BlurParameters("arc", length, turn=BLUR.turn.draw(rng))
     return BlurParameters("shake", length, BLUR.inertia.draw(rng), BLUR.jerks.draw(rng))
 
 
@@ -50,19 +55,26 @@ def apply(clean: Photo, parameters: BlurParameters, rng: np.random.Generator) ->
 
 
 def motion_kernel(parameters: BlurParameters, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """The blur kernel ``(k, k)``, k odd: not negative, its sum is 1, its centroid is the middle pixel.
+    """The blur kernel ``(k, k)``, k odd: not negative, its sum is 1.
 
-    A kernel with its centroid elsewhere would move the picture against its GT.
+    Its middle pixel is where the GT was taken. On a steady course that is the middle of the exposure, as in the sets
+    that average the frames of a video and keep the middle one (GoPro, HIDE, REDS). How a hand trembled in time cannot
+    be read from its trace, so there it is the centroid, and the picture does not move against its GT.
     """
     steps = max(_LEAST_STEPS, int(_STEPS_PER_PIXEL * parameters.length))
-    path = _line(steps, rng) if parameters.kind == "linear" else _shake(steps, parameters, rng)
+    path = _shake(steps, parameters, rng) if parameters.kind == "shake" else _steady(steps, parameters.turn, rng)
     path *= parameters.length / _extent(path)
-    return _splat(path - path.mean(axis=0))
+    return _splat(path - path.mean(axis=0) if parameters.kind == "shake" else path)
 
 
-def _line(steps: int, rng: np.random.Generator) -> Path:
-    angle = rng.uniform(0, np.pi)
-    return np.outer(np.linspace(-0.5, 0.5, steps), (np.cos(angle), np.sin(angle)))
+def _steady(steps: int, turn: float, rng: np.random.Generator) -> Path:
+    """Even motion on a course that turns by ``turn`` radians: part of a circle, or a line; (0, 0) in mid-exposure."""
+    time = np.linspace(-0.5, 0.5, steps)
+    course = rng.uniform(0, 2 * np.pi) + turn * time
+    # The integral of (cos, sin) of the course, kept exact where the turn goes to zero.
+    chord = time * np.sinc(turn * time / (2 * np.pi))
+    middle = course - turn * time / 2
+    return np.stack([chord * np.cos(middle), chord * np.sin(middle)], axis=1)
 
 
 def _shake(steps: int, parameters: BlurParameters, rng: np.random.Generator) -> Path:

@@ -58,13 +58,16 @@ def _between(start: float, end: float, t: float, log: bool) -> float:
 
 @dataclass(frozen=True)
 class BlurRanges:
-    """Motion blur: camera shake (the trajectory idea of Boracchi and Foi, TIP 2012; DeblurGAN) and linear motion.
+    """Motion blur: camera shake (the trajectory idea of Boracchi and Foi, TIP 2012; DeblurGAN), arcs and lines.
 
     Lengths, in pixels of the photo itself, suit GoPro (Nah et al., CVPR 2017): a few to some thirty pixels.
     """
 
     length: Span = Span(3.5, 36.0, log=True)
-    linear_chance: float = 0.3
+    linear_chance: float = 0.2
+    arc_chance: float = 0.4
+    turn: Range = Range(-1.8, 1.8)
+    """Change of course on an arc, radians: up to some hundred degrees."""
     inertia: Range = Range(0.15, 1.5, log=True)
     jerks: Range = Range(0.0, 2.0)
 
