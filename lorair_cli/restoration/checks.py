@@ -28,6 +28,9 @@ SHADOW = "shadow"
 BLUR = "blur"
 """What costs most to take for a shadow: a blurred photo loses ten decibels by that."""
 
+LOW_LIGHT = "low-light"
+"""What a shaken camera goes along with: the shutter is open for long."""
+
 HAZE = "haze"
 """What is no second choice where nothing seems wrong: its expert finds haze to take away in any photo, which then looks
 less hazy, and all of the photo has changed."""
@@ -141,6 +144,13 @@ def may_be_blurred(before: Diagnosis) -> bool:
     )
 
 
+def may_be_shaken(passes: Sequence[Diagnosis]) -> bool:
+    """Whether a photo that ``passes`` have restored is worth a try of the expert for blur: the last one was for the
+    dark, in which nobody sees blur, a router neither."""
+    repaired = [{expert.degradation for expert in before.experts} for before in passes]
+    return bool(repaired) and LOW_LIGHT in repaired[-1] and not any(BLUR in experts for experts in repaired)
+
+
 def may_be_scratched(before: Diagnosis) -> bool:
     """Whether a photo is worth a try of the expert for inpainting, which finds scratches that a router does not."""
     return before.likeliest != HOLES and before.confidence < BEYOND_DOUBT
@@ -173,6 +183,14 @@ def was_imagined(before: Diagnosis, after: Diagnosis, changed: float) -> bool:
         and left_of(before.likeliest, before, after) >= IMAGINED
         and changed < PLAINLY_LIGHTENED
     )
+
+
+def was_blurred(photo: Pixels, changed: float) -> bool:
+    """Whether a photo ``(h, w, 3)`` that the expert for blur has ``changed`` so much (see :func:`change`) was blurred.
+
+    Not for a large one, whose detail is never as fine as its pixels.
+    """
+    return changed >= SHARPENED * fine_detail(photo)
 
 
 def fine_detail(photo: Pixels) -> float:

@@ -22,15 +22,15 @@ from lorair_cli.restoration.blending import blended, holes_filled
 from lorair_cli.restoration.checks import (
     BLUR,
     MOST_BY_ITSELF,
-    SHARPENED,
     can_check,
     change,
     finds_more,
-    fine_detail,
     may_be_blurred,
     may_be_scratched,
+    may_be_shaken,
     second_choice,
     takes_over,
+    was_blurred,
     was_imagined,
 )
 from lorair_cli.restoration.choices import Choices
@@ -268,6 +268,12 @@ class Restorer:
             done = self._checked_pass(photo, routing, work)
             passes.append(done.before)
             photo, routing, diagnosis = self._refined(photo, done.photo, done.by, work), done.routing, done.after
+        if only_if is None and len(passes) < MOST_BY_ITSELF and may_be_shaken(passes) and not is_large(photo.rgb):
+            told = self._told(routing, {BLUR: 1.0})
+            sharper = self._pass(photo, told, work)
+            if was_blurred(photo.rgb, change(photo.rgb, sharper.rgb)):
+                passes.append(self._diagnosis(told))
+                photo = self._refined(photo, sharper, told, work)
         return photo, first, passes
 
     def _checked_pass(self, photo: Photo, routing: Routing, work: _Work) -> _Attempt:
@@ -284,12 +290,12 @@ class Restorer:
             return attempt(self._told(routing, {expert: 1.0}))
 
         first = attempt(routing)
-        fine = routing.looks is None  # a large photo has no detail as fine as its pixels
-        if fine and may_be_blurred(first.before) and instead(BLUR).changed >= SHARPENED * fine_detail(photo.rgb):
+        large = is_large(photo.rgb)
+        if not large and may_be_blurred(first.before) and was_blurred(photo.rgb, instead(BLUR).changed):
             return instead(BLUR)
         if may_be_scratched(first.before):
             # Scratches of a print are as much wider as its scan is: a small copy of a large photo tells them, too.
-            seen = Photo(from_afar(photo.rgb)) if is_large(photo.rgb) else photo
+            seen = Photo(from_afar(photo.rgb)) if large else photo
             filled = (
                 instead(HOLES).photo if seen is photo else self._pass(seen, self._told(routing, {HOLES: 1.0}), work)
             )

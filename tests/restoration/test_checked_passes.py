@@ -5,6 +5,7 @@ import pytest
 import skimage.data
 
 from lorair_cli.imaging.photo import Photo
+from lorair_cli.restoration import checks
 from lorair_cli.restoration import restorer as module
 from lorair_cli.restoration.blending import holes_filled
 from lorair_cli.restoration.checks import MOST_BY_ITSELF, fine_detail
@@ -120,10 +121,33 @@ def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checki
     sharpened = checking.restore(Photo(CAT), choices=Choices(experts={"blur": 1.0}))
     changed = np.sqrt(np.mean((sharpened.photo.rgb / 255 - CAT / 255) ** 2))
     monkeypatch.setattr(module, "may_be_blurred", lambda before: before == once.diagnosis)
-    monkeypatch.setattr(module, "SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
+    monkeypatch.setattr(checks, "SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
     assert np.array_equal(result.photo.rgb, (sharpened if enough else once).photo.rgb)
     assert result.passes == (sharpened if enough else once).passes
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, monkeypatch, enough):
+    rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_scratched": False}
+    for rule, answer in rules.items():
+        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+    night = checking._told(checking.route(Photo(CAT)), {"low-light": 1.0})
+    looks = iter([night])
+    look = checking.route
+    monkeypatch.setattr(checking, "route", lambda photo: next(looks, None) or look(photo))
+    bright = checking.restore(Photo(CAT), choices=Choices(experts={"low-light": 1.0})).photo
+    sharp = checking.restore(bright, choices=Choices(experts={"blur": 1.0})).photo
+    changed = np.sqrt(np.mean((sharp.rgb / 255 - bright.rgb / 255) ** 2))
+    monkeypatch.setattr(checks, "SHARPENED", changed / fine_detail(bright.rgb) * (0.99 if enough else 1.01))
+    looks = iter([night])
+    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
+    assert np.array_equal(result.photo.rgb, (sharp if enough else bright).rgb)
+    experts = [expert.degradation for made in result.passes for expert in made.experts]
+    assert experts == ["low-light", "blur"][: 1 + enough]
+    looks = iter([night])
+    only = checking.restore(Photo(CAT), choices=Choices(passes=None, only_if=0.0))
+    assert np.array_equal(only.photo.rgb, bright.rgb), "nobody is sure of the blur"
 
 
 def test_who_names_experts_or_knows_few_degradations_has_no_second_thoughts(checking, restorer, monkeypatch):

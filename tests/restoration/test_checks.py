@@ -20,8 +20,10 @@ from lorair_cli.restoration.checks import (
     fine_detail,
     may_be_blurred,
     may_be_scratched,
+    may_be_shaken,
     second_choice,
     takes_over,
+    was_blurred,
     was_imagined,
 )
 from lorair_cli.restoration.result import Diagnosis, Expert
@@ -193,3 +195,24 @@ def test_fine_detail_is_what_the_means_around_lack(height):
 )
 def test_scratches_are_looked_for_where_the_router_is_unsure_and_has_none(before, worth_it):
     assert may_be_scratched(sees(**before)) is worth_it
+
+
+@pytest.mark.parametrize(
+    ("passes", "worth_a_try"),
+    [
+        ([], False),
+        ([sees(low_light=0.4)], True),
+        ([sees(noise=0.9), sees(low_light=0.9)], True),
+        ([sees(low_light=0.9), sees(noise=0.9)], False),
+        ([sees(blur=0.9), sees(low_light=0.9)], False),
+        ([sees(haze=0.9)], False),
+    ],
+)
+def test_what_was_dark_until_now_may_be_shaken(passes, worth_a_try):
+    assert may_be_shaken(passes) is worth_a_try
+
+
+def test_blurred_is_what_sharpening_changes_by_twice_its_finest_detail():
+    photo = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    detail = fine_detail(photo)
+    assert was_blurred(photo, 2.01 * detail) and not was_blurred(photo, 1.99 * detail)
