@@ -22,12 +22,13 @@ from lorair_cli.restoration.blending import blended, holes_filled
 from lorair_cli.restoration.checks import (
     BLUR,
     MOST_BY_ITSELF,
+    SHARPENED,
     can_check,
     change,
     finds_more,
+    least_sharpening,
     may_be_blurred,
     may_be_scratched,
-    may_be_shaken,
     second_choice,
     takes_over,
     was_blurred,
@@ -262,36 +263,38 @@ class Restorer:
         passes: list[Diagnosis] = []
         routing = self.route(photo)
         first = diagnosis = self._diagnosis(routing)
-        while len(passes) < MOST_BY_ITSELF and (not passes or finds_more(diagnosis, passes, self.info.untouched_as)):
-            if only_if is not None and diagnosis.confidence < only_if:
-                break
-            done = self._checked_pass(photo, routing, work)
+        while len(passes) < MOST_BY_ITSELF:
+            if not passes or finds_more(diagnosis, passes, self.info.untouched_as):
+                if only_if is not None and diagnosis.confidence < only_if:
+                    break
+                done = self._checked_pass(photo, routing, work)
+            else:
+                least = least_sharpening(diagnosis, passes, is_large(photo.rgb))
+                if least is None or (only_if is not None and diagnosis.probabilities[BLUR] < only_if):
+                    break
+                done = self._attempt(photo, self._told(routing, {BLUR: 1.0}), work)
+                if not was_blurred(photo.rgb, done.changed, least):
+                    break
             passes.append(done.before)
             photo, routing, diagnosis = self._refined(photo, done.photo, done.by, work), done.routing, done.after
-        if only_if is None and len(passes) < MOST_BY_ITSELF and may_be_shaken(passes) and not is_large(photo.rgb):
-            told = self._told(routing, {BLUR: 1.0})
-            sharper = self._pass(photo, told, work)
-            if was_blurred(photo.rgb, change(photo.rgb, sharper.rgb)):
-                passes.append(self._diagnosis(told))
-                photo = self._refined(photo, sharper, told, work)
         return photo, first, passes
+
+    def _attempt(self, photo: Photo, routing: Routing, work: _Work) -> _Attempt:
+        restored = self._pass(photo, routing, work)
+        seen = self.route(restored)
+        changed = change(photo.rgb, restored.rgb)
+        return _Attempt(restored, changed, routing, self._diagnosis(routing), seen, self._diagnosis(seen))
 
     def _checked_pass(self, photo: Photo, routing: Routing, work: _Work) -> _Attempt:
         """A pass that another takes the place of where the router sees no change."""
 
-        def attempt(routing: Routing) -> _Attempt:
-            restored = self._pass(photo, routing, work)
-            seen = self.route(restored)
-            changed = change(photo.rgb, restored.rgb)
-            return _Attempt(restored, changed, routing, self._diagnosis(routing), seen, self._diagnosis(seen))
-
         @cache
         def instead(expert: str) -> _Attempt:
-            return attempt(self._told(routing, {expert: 1.0}))
+            return self._attempt(photo, self._told(routing, {expert: 1.0}), work)
 
-        first = attempt(routing)
+        first = self._attempt(photo, routing, work)
         large = is_large(photo.rgb)
-        if not large and may_be_blurred(first.before) and was_blurred(photo.rgb, instead(BLUR).changed):
+        if not large and may_be_blurred(first.before) and was_blurred(photo.rgb, instead(BLUR).changed, SHARPENED):
             return instead(BLUR)
         if may_be_scratched(first.before):
             # Scratches of a print are as much wider as its scan is: a small copy of a large photo tells them, too.

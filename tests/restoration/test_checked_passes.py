@@ -121,7 +121,7 @@ def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checki
     sharpened = checking.restore(Photo(CAT), choices=Choices(experts={"blur": 1.0}))
     changed = np.sqrt(np.mean((sharpened.photo.rgb / 255 - CAT / 255) ** 2))
     monkeypatch.setattr(module, "may_be_blurred", lambda before: before == once.diagnosis)
-    monkeypatch.setattr(checks, "SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
+    monkeypatch.setattr(module, "SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
     assert np.array_equal(result.photo.rgb, (sharpened if enough else once).photo.rgb)
     assert result.passes == (sharpened if enough else once).passes
@@ -146,7 +146,10 @@ def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, mon
     experts = [expert.degradation for made in result.passes for expert in made.experts]
     assert experts == ["low-light", "blur"][: 1 + enough]
     looks = iter([night])
-    only = checking.restore(Photo(CAT), choices=Choices(passes=None, only_if=0.0))
+    sure = checking.diagnose(bright).probabilities["blur"] + 0.001
+    assert sure < checking._diagnosis(night).confidence
+    looks = iter([night])
+    only = checking.restore(Photo(CAT), choices=Choices(passes=None, only_if=sure))
     assert np.array_equal(only.photo.rgb, bright.rgb), "nobody is sure of the blur"
 
 

@@ -11,16 +11,19 @@ from lorair_cli.restoration.checks import (
     MISTY,
     PLAIN_TO_SEE,
     PLAINLY_LIGHTENED,
+    PLAINLY_SHARPENED,
     REPAIRED,
     SECOND,
+    SHARPENED,
+    SOFT,
     UNREPAIRED,
     can_check,
     change,
     finds_more,
     fine_detail,
+    least_sharpening,
     may_be_blurred,
     may_be_scratched,
-    may_be_shaken,
     second_choice,
     takes_over,
     was_blurred,
@@ -198,21 +201,25 @@ def test_scratches_are_looked_for_where_the_router_is_unsure_and_has_none(before
 
 
 @pytest.mark.parametrize(
-    ("passes", "worth_a_try"),
+    ("passes", "now", "least", "large"),
     [
-        ([], False),
-        ([sees(low_light=0.4)], True),
-        ([sees(noise=0.9), sees(low_light=0.9)], True),
-        ([sees(low_light=0.9), sees(noise=0.9)], False),
-        ([sees(blur=0.9), sees(low_light=0.9)], False),
-        ([sees(haze=0.9)], False),
+        ([], {"blur": 0.95}, None, None),
+        ([sees(low_light=0.4)], {"jpeg": 0.9}, SHARPENED, None),
+        ([sees(noise=0.9), sees(low_light=0.9)], {"jpeg": 0.9}, SHARPENED, None),
+        ([sees(low_light=0.9), sees(noise=0.9)], {"jpeg": 0.9}, None, None),
+        ([sees(blur=0.9), sees(low_light=0.9)], {"blur": 0.95}, None, None),
+        ([sees(jpeg=0.9)], {"blur": SOFT}, PLAINLY_SHARPENED, None),
+        ([sees(jpeg=0.9)], {"blur": SOFT - 0.01}, None, None),
+        ([sees(jpeg=0.9)], {"blur": BEYOND_DOUBT}, PLAINLY_SHARPENED, 0.0),
+        ([sees(jpeg=0.9)], {"blur": 0.4, "noise": 0.5}, None, None),
     ],
 )
-def test_what_was_dark_until_now_may_be_shaken(passes, worth_a_try):
-    assert may_be_shaken(passes) is worth_a_try
+def test_blur_behind_something_else_has_to_show_by_how_much_sharpening_changes(passes, now, least, large):
+    assert least_sharpening(sees(**now), passes, large=False) == least
+    assert least_sharpening(sees(**now), passes, large=True) == large
 
 
 def test_blurred_is_what_sharpening_changes_by_twice_its_finest_detail():
     photo = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     detail = fine_detail(photo)
-    assert was_blurred(photo, 2.01 * detail) and not was_blurred(photo, 1.99 * detail)
+    assert was_blurred(photo, 3.01 * detail, 3) and not was_blurred(photo, 2.99 * detail, 3)
