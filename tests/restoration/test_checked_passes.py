@@ -139,7 +139,7 @@ def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, mon
     bright = checking.restore(Photo(CAT), choices=Choices(experts={"low-light": 1.0})).photo
     sharp = checking.restore(bright, choices=Choices(experts={"blur": 1.0})).photo
     changed = np.sqrt(np.mean((sharp.rgb / 255 - bright.rgb / 255) ** 2))
-    monkeypatch.setattr(checks, "SHARPENED", changed / fine_detail(bright.rgb) * (0.99 if enough else 1.01))
+    monkeypatch.setattr(checks, "SHAKEN", changed / fine_detail(bright.rgb) * (0.99 if enough else 1.01))
     looks = iter([night])
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
     assert np.array_equal(result.photo.rgb, (sharp if enough else bright).rgb)
