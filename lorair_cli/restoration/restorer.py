@@ -22,6 +22,7 @@ from lorair_cli.restoration.blending import blended, holes_filled
 from lorair_cli.restoration.checks import (
     BLUR,
     MOST_BY_ITSELF,
+    PLAINLY_SHARPENED,
     SHARPENED,
     can_check,
     change,
@@ -304,6 +305,8 @@ class Restorer:
             )
             if are_scratches(seen.rgb, filled.rgb):
                 return instead(HOLES)
+        if not large and first.before.likeliest == BLUR and was_blurred(photo.rgb, first.changed, PLAINLY_SHARPENED):
+            return first
         second = second_choice(first.before, first.after, self.info.untouched_as)
         if second is not None:
             other = instead(second)

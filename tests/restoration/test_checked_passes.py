@@ -1,8 +1,11 @@
 """How far the program goes by itself: further passes, other experts, and no more than that."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import skimage.data
+import torch
 
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration import checks
@@ -125,6 +128,25 @@ def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checki
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
     assert np.array_equal(result.photo.rgb, (sharpened if enough else once).photo.rgb)
     assert result.passes == (sharpened if enough else once).passes
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_photo_taken_for_blurred_that_sharpening_changes_much_has_no_second_choice(checking, monkeypatch, enough):
+    monkeypatch.setattr(module, "finds_more", lambda *_: False)
+    monkeypatch.setattr(module, "may_be_scratched", lambda _: False)
+    monkeypatch.setattr(module, "second_choice", lambda *_: "shadow")
+    monkeypatch.setattr(module, "takes_over", lambda *_: True)
+    logits = torch.zeros(10)
+    logits[checking.info.degradations.index("blur")] = 2.0
+    blurred = replace(checking._told(checking.route(Photo(CAT)), {"blur": 1.0}), logits=logits)
+    shadow = checking._pass(Photo(CAT), checking._told(blurred, {"shadow": 1.0}), module._Work(None, True))
+    sharp = checking._pass(Photo(CAT), blurred, module._Work(None, True))
+    changed = np.sqrt(np.mean((sharp.rgb / 255 - CAT / 255) ** 2))
+    monkeypatch.setattr(module, "PLAINLY_SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
+    monkeypatch.setattr(checking, "route", lambda photo: blurred)
+    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
+    assert np.array_equal(result.photo.rgb, (sharp if enough else shadow).rgb)
 
 
 @pytest.mark.parametrize("enough", [True, False])
