@@ -66,7 +66,7 @@ def run() -> None:
         sys.stderr.close()  # the reader left; there is nobody to tell
         sys.exit(1)
     except OSError as error:  # what no command took for its own: a full disk behind stdout, a folder that was closed
-        where = "" if error.filename is None else f"{error.filename}: "
+        where = f"{error.filename}: " if error.filename else ""
         _tell(LorairError(f"{where}{error.strerror or error}"))
         sys.exit(1)
 

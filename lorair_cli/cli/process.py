@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from pathlib import Path
 
 from lorair_cli.errors import UsageError
 
@@ -38,11 +39,21 @@ def refuse_half_a_team(members: int, hint: str) -> None:
 
 
 def prepare_process() -> None:
-    """Settings that must be made before torch is loaded; what the user has set in the environment stays."""
+    """Settings that must be made before torch and OpenCV are loaded; what the user has set in the environment stays."""
+    _open_closed_streams()
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings name no photo
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     if not any(name.startswith("MALLOC_") for name in os.environ):
         _keep_freed_memory()
+
+
+def _open_closed_streams() -> None:
+    """Standard streams that whoever started the program has closed: nothing to read, and nobody who reads."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - as long as the program runs
+            setattr(sys, name, stream)
 
 
 def _keep_freed_memory() -> None:

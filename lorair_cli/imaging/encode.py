@@ -247,9 +247,12 @@ def _avif(photo: Photo, options: WriteOptions) -> bytes:
     names = {number: name for name, number in SUBSAMPLING.items()}
     channels = _channels(photo, grey=photo.alpha is None)
     buffer = io.BytesIO()
+    # Transparency is no picture: it comes back to the bit, whatever the colours' quality.
+    exact = {} if photo.alpha is None else {"advanced": {"alpha:cq-level": "0"}, "codec": "aom"}
     _image(channels).save(
         buffer,
         "AVIF",
+        **exact,
         quality=options.quality or DEFAULT_QUALITY,
         subsampling="4:0:0" if photo.grey and photo.alpha is None else names[wanted],
         icc_profile=_profile(photo, channels) or b"",

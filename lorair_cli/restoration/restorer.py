@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,14 +22,14 @@ from lorair_cli.model.routing import Routing, convinced, mixture_weights
 from lorair_cli.restoration.blending import blended, holes_filled
 from lorair_cli.restoration.checks import (
     BLUR,
+    LEAST_SIDE,
     MOST_BY_ITSELF,
     PLAINLY_SHARPENED,
-    SHARPENED,
     can_check,
     change,
     finds_more,
     least_sharpening,
-    may_be_blurred,
+    least_sharpening_of_shadow,
     may_be_scratched,
     second_choice,
     takes_over,
@@ -40,7 +41,7 @@ from lorair_cli.restoration.copies import Copy, further_copies, tried_copies
 from lorair_cli.restoration.device import DTYPES, choose_device, choose_precision
 from lorair_cli.restoration.distance import belongs_afar, from_afar, is_large
 from lorair_cli.restoration.memory import FREE_SOME, choose_tile, choose_whole, free_memory
-from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
+from lorair_cli.restoration.result import CARRIES, Diagnosis, Expert, Restoration
 from lorair_cli.restoration.scratches import are_scratches
 from lorair_cli.restoration.tiled import ProgressCallback, TiledNetwork, smallest_tile
 from lorair_cli.settings import DEFAULT_SETTING, HOLES
@@ -264,7 +265,8 @@ class Restorer:
         passes: list[Diagnosis] = []
         routing = self.route(photo)
         first = diagnosis = self._diagnosis(routing)
-        while len(passes) < MOST_BY_ITSELF:
+        most = 1 if min(photo.rgb.shape[:2]) < LEAST_SIDE else MOST_BY_ITSELF
+        while len(passes) < most:
             if not passes or finds_more(diagnosis, passes, self.info.untouched_as):
                 if only_if is not None and diagnosis.confidence < only_if:
                     break
@@ -295,7 +297,8 @@ class Restorer:
 
         first = self._attempt(photo, routing, work)
         large = is_large(photo.rgb)
-        if not large and may_be_blurred(first.before) and was_blurred(photo.rgb, instead(BLUR).changed, SHARPENED):
+        least = math.inf if large else least_sharpening_of_shadow(first.before)
+        if least < math.inf and was_blurred(photo.rgb, instead(BLUR).changed, least):
             return instead(BLUR)
         if may_be_scratched(first.before):
             # Scratches of a print are as much wider as its scan is: a small copy of a large photo tells them, too.
@@ -354,8 +357,8 @@ class Restorer:
         return restored
 
     def _selected(self, routing: Routing) -> list[str]:
-        """The degradations whose experts are in use."""
-        return [self.info.degradations[i] for i in routing.selected]
+        """The degradations whose experts carry the mixture."""
+        return [self.info.degradations[i] for i in routing.selected if float(routing.mixture[i]) >= CARRIES]
 
     def _belongs_afar(self, routing: Routing) -> bool:
         """Whether the chosen experts repair a large photo on its small copy."""

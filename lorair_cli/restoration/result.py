@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from lorair_cli.imaging.photo import Photo
 
+CARRIES = 0.1
+"""The share of a mixture from which on an expert does anything that is seen."""
+
 
 @dataclass(frozen=True)
 class Expert:
@@ -23,6 +26,11 @@ class Diagnosis:
     """Probability of each degradation, in the setting's order; they sum to one."""
     experts: tuple[Expert, ...]
     """The experts chosen, strongest first; empty for weights that have none."""
+
+    @property
+    def treated(self) -> set[str]:
+        """The degradations whose experts carry the mixture."""
+        return {expert.degradation for expert in self.experts if expert.weight >= CARRIES}
 
     @property
     def likeliest(self) -> str:

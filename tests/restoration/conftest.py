@@ -1,5 +1,7 @@
 """What several tests of restoring share."""
 
+import math
+
 import pytest
 
 from lorair_cli.restoration import restorer as module
@@ -11,6 +13,6 @@ def looking(checkpoint_of, monkeypatch):
     """A restorer for ten degradations that judges by itself and does no more than one pass."""
     for rule, answer in (("finds_more", False), ("second_choice", None), ("was_imagined", False)):
         monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
-    monkeypatch.setattr(module, "may_be_blurred", lambda before: False)
+    monkeypatch.setattr(module, "least_sharpening_of_shadow", lambda before: math.inf)
     monkeypatch.setattr(module, "may_be_scratched", lambda before: False)
     return Restorer(checkpoint_of("10task"), device="cpu", precision="float32")

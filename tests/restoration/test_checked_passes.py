@@ -1,5 +1,6 @@
 """How far the program goes by itself: further passes, other experts, and no more than that."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,7 @@ CAT = np.ascontiguousarray(skimage.data.chelsea()[:150, :201])
 def no_further_copies(monkeypatch):
     """What is kept is what was tried, so that it can be compared with a pass by hand."""
     monkeypatch.setattr(module, "further_copies", lambda *_: ())
+    monkeypatch.setattr(module, "LEAST_SIDE", 0)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,13 @@ def test_passes_go_on_by_themselves_while_the_router_finds_more(checking, monkey
     least = checking.diagnose(Photo(CAT)).confidence + 0.001
     alone = checking.restore(Photo(CAT), choices=Choices(passes=None, only_if=least))
     assert alone.untouched and np.array_equal(alone.photo.rgb, CAT)
+
+
+def test_a_very_small_photo_gets_one_pass(checking, monkeypatch):
+    monkeypatch.setattr(module, "finds_more", lambda *_: True)
+    for least, passes in ((150, MOST_BY_ITSELF), (151, 1)):
+        monkeypatch.setattr(module, "LEAST_SIDE", least)
+        assert len(checking.restore(Photo(CAT), choices=Choices(passes=None)).passes) == passes
 
 
 def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, monkeypatch):
@@ -91,7 +100,7 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
 
 @pytest.mark.parametrize("marked", [True, False])
 def test_scratches_that_the_router_does_not_see_are_filled(checking, monkeypatch, marked):
-    for rule, answer in (("finds_more", False), ("second_choice", None), ("may_be_blurred", False)):
+    for rule, answer in (("finds_more", False), ("second_choice", None), ("least_sharpening_of_shadow", math.inf)):
         monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
     monkeypatch.setattr(module, "was_imagined", lambda *_: False)
     once = checking.restore(Photo(CAT))
@@ -110,7 +119,7 @@ def test_no_expert_is_tried_twice(checking, monkeypatch):
     for rule, answer in (("finds_more", False), ("was_imagined", False), ("may_be_scratched", True)):
         monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
     monkeypatch.setattr(module, "are_scratches", lambda *_: False)
-    monkeypatch.setattr(module, "may_be_blurred", lambda _: False)
+    monkeypatch.setattr(module, "least_sharpening_of_shadow", lambda _: math.inf)
     monkeypatch.setattr(module, "second_choice", lambda *_: "inpainting")
     assert checking.restore(Photo(CAT), choices=Choices(passes=None)).tiles == 2
 
@@ -123,8 +132,10 @@ def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checki
     once = checking.restore(Photo(CAT))
     sharpened = checking.restore(Photo(CAT), choices=Choices(experts={"blur": 1.0}))
     changed = np.sqrt(np.mean((sharpened.photo.rgb / 255 - CAT / 255) ** 2))
-    monkeypatch.setattr(module, "may_be_blurred", lambda before: before == once.diagnosis)
-    monkeypatch.setattr(module, "SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
+    least = changed / fine_detail(CAT) * (0.99 if enough else 1.01)
+    monkeypatch.setattr(
+        module, "least_sharpening_of_shadow", lambda before: least if before == once.diagnosis else pytest.fail("who?")
+    )
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
     assert np.array_equal(result.photo.rgb, (sharpened if enough else once).photo.rgb)
     assert result.passes == (sharpened if enough else once).passes
@@ -176,7 +187,7 @@ def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, mon
 
 
 def test_who_names_experts_or_knows_few_degradations_has_no_second_thoughts(checking, restorer, monkeypatch):
-    for rule in ("finds_more", "second_choice", "was_imagined", "may_be_blurred", "may_be_scratched"):
+    for rule in ("finds_more", "second_choice", "was_imagined", "least_sharpening_of_shadow", "may_be_scratched"):
         monkeypatch.setattr(module, rule, lambda *seen: pytest.fail("asked"))
     by_hand = checking.restore(Photo(CAT), choices=Choices(experts={"noise": 1.0}, passes=None))
     assert len(by_hand.passes) == 1

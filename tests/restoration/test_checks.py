@@ -1,3 +1,5 @@
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from lorair_cli.restoration.checks import (
     REPAIRED,
     SECOND,
     SHAKEN,
+    SHARPENED,
     SOFT,
     UNREPAIRED,
     can_check,
@@ -22,7 +25,7 @@ from lorair_cli.restoration.checks import (
     finds_more,
     fine_detail,
     least_sharpening,
-    may_be_blurred,
+    least_sharpening_of_shadow,
     may_be_scratched,
     second_choice,
     takes_over,
@@ -163,19 +166,16 @@ def test_change_is_the_rms_difference_of_floats(dtype):
 
 
 @pytest.mark.parametrize(
-    ("seen", "tried"),
+    ("seen", "least"),
     [
-        ({"shadow": 0.8, "blur": LEAST_BLUR}, True),
-        ({"shadow": 0.8, "blur": LEAST_BLUR - 0.01}, False),
-        ({"shadow": BEYOND_DOUBT, "blur": LEAST_BLUR}, False),
-        ({"jpeg": 0.5, "blur": 0.4}, False),
+        ({"shadow": 0.8, "blur": LEAST_BLUR}, SHARPENED),
+        ({"shadow": 0.8, "blur": LEAST_BLUR - 0.01}, PLAINLY_SHARPENED),
+        ({"shadow": BEYOND_DOUBT, "blur": LEAST_BLUR}, PLAINLY_SHARPENED),
+        ({"shadow": 0.4, "raindrop": 0.45, "blur": 0.1}, math.inf),
     ],
-    ids=["a shadow, perhaps", "sharp", "a shadow, surely", "no shadow"],
 )
-def test_what_is_taken_for_a_shadow_may_be_blurred(seen, tried):
-    assert may_be_blurred(sees(**seen)) is tried
-    few = Diagnosis({"shadow": 0.8, "haze": 0.2}, (Expert("shadow", 1.0),))
-    assert not may_be_blurred(few)
+def test_what_is_taken_for_a_shadow_was_blurred_if_sharpening_changes_it_enough(seen, least):
+    assert least_sharpening_of_shadow(sees(**seen)) == least
 
 
 @pytest.mark.parametrize("height", [1, 255, 256, 257, 600])
@@ -223,3 +223,9 @@ def test_blurred_is_what_sharpening_changes_by_twice_its_finest_detail():
     photo = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     detail = fine_detail(photo)
     assert was_blurred(photo, 3.01 * detail, 3) and not was_blurred(photo, 2.99 * detail, 3)
+
+
+def test_an_expert_with_a_trace_of_the_mixture_has_repaired_nothing():
+    mixed = Diagnosis(sees(snow=0.9).probabilities, (Expert("snow", 0.979), Expert("haze", 0.021)))
+    assert mixed.treated == {"snow"}
+    assert finds_more(sees(haze=0.99), [mixed], "jpeg")

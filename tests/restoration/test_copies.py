@@ -104,3 +104,15 @@ def test_a_copy_that_was_left_alone_leaves_the_photo_alone(copy):
     brighter = from_float(np.clip(to_float(given) + 0.1, 0, 1), np.uint8)
     back = to_float(copy.back(smooth, given, brighter))
     assert np.mean(np.abs(back - np.clip(to_float(smooth) + 0.1, 0, 1))) < 0.005
+
+
+def test_an_expert_with_a_trace_of_the_mixture_has_no_say_in_copies_nor_in_what_is_filled(looking):
+    photo = Photo(np.ascontiguousarray(SCENE[:120, :160]))
+    for expert, copies in (("noise", ALL_WAYS), ("inpainting", [ITSELF, MIRRORED])):
+        mixed = {expert: 0.98, "jpeg": 0.02}
+        result = looking.restore(photo, choices=Choices(experts=mixed, passes=None))
+        assert result.tiles == len(copies)
+    raw = looking.restore(photo, choices=Choices(experts=mixed, passes=1)).photo.rgb
+    filled = looking.restore(photo, choices=Choices(experts=mixed, passes=None)).photo.rgb
+    kept = [np.mean((rgb == photo.rgb).all(axis=2)) for rgb in (raw, filled)]
+    assert kept[1] >= kept[0] and not np.array_equal(raw, filled)
