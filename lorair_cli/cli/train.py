@@ -192,10 +192,11 @@ def _print_recipe(setting: str, scale: str, file: Path | None, changes: list[str
     from lorair_cli.training.recipe_file import as_toml, load_recipe, read_comments, recipe_path
 
     get_setting(setting)  # one recipe serves all settings; what differs is counted per degradation
+    recipe = load_recipe(scale, file, changes)
     comments = read_comments(recipe_path(scale, file))
     for change in changes:
         comments.pop(change.partition("=")[0].strip(), None)
-    data.print(as_toml(load_recipe(scale, file, changes), comments))
+    data.print(as_toml(recipe, comments))
 
 
 def _resolve(scale: str, file: Path | None, changes: list[str], precision: str) -> tuple[Recipe, Accelerator]:

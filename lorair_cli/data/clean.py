@@ -89,7 +89,7 @@ class CleanPhotos:
                 with atomic_write(file) as out:  # several processes may do so at once
                     np.save(out, photo)
             return np.asarray(np.load(file, mmap_mode="r"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:  # the last where a full disk left a copy empty
             raise TrainingError(
                 f"{path}: no decoded copy in {cache}: {error}", "empty the cache, or train without it"
             ) from error

@@ -197,12 +197,14 @@ def _noisy(files: dict[str, Path], layout: Layout) -> Iterator[Pair | Unreadable
 
 def _array(path: Path) -> Bytes:
     """The one array (n, h, w, 3) of uint8 in a MATLAB file."""
+    import zlib
+
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
     try:
         arrays = [v for k, v in loadmat(path).items() if not k.startswith("__")]
-    except (MatReadError, OSError, ValueError, NotImplementedError, TypeError) as error:
+    except (MatReadError, OSError, ValueError, NotImplementedError, TypeError, zlib.error) as error:
         raise ImageError(f"{path}: not a MATLAB file that can be read: {' '.join(str(error).split())}") from None
     if len(arrays) != 1 or arrays[0].ndim != 4 or arrays[0].shape[3] != 3 or arrays[0].dtype != np.uint8:
         raise ImageError(f"{path}: expected one array of (n, height, width, 3) 8-bit values")

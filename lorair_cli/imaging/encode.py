@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -247,12 +248,13 @@ def _avif(photo: Photo, options: WriteOptions) -> bytes:
     names = {number: name for name, number in SUBSAMPLING.items()}
     channels = _channels(photo, grey=photo.alpha is None)
     buffer = io.BytesIO()
-    # Transparency is no picture: it comes back to the bit, whatever the colours' quality.
-    exact = {} if photo.alpha is None else {"advanced": {"alpha:cq-level": "0"}, "codec": "aom"}
+    # Transparency is no picture: it comes back to the bit, whatever the colours' quality. Only this codec knows how.
+    exact = photo.alpha is not None and _has_aom()
+    codec: dict[str, Any] = {"codec": "aom", "advanced": {"alpha:cq-level": "0"}} if exact else {}
     _image(channels).save(
         buffer,
         "AVIF",
-        **exact,
+        **codec,
         quality=options.quality or DEFAULT_QUALITY,
         subsampling="4:0:0" if photo.grey and photo.alpha is None else names[wanted],
         icc_profile=_profile(photo, channels) or b"",
@@ -260,6 +262,13 @@ def _avif(photo: Photo, options: WriteOptions) -> bytes:
         xmp=metadata.xmp or b"",
     )
     return buffer.getvalue()
+
+
+def _has_aom() -> bool:
+    """Whether Pillow's AVIF has the codec that takes options for the transparency."""
+    from PIL import _avif
+
+    return bool(_avif.encoder_codec_available("aom"))
 
 
 def _heic(photo: Photo, options: WriteOptions) -> bytes:

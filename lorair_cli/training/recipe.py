@@ -144,8 +144,8 @@ class Recipe:
         for stage, choices in own.items():
             if self.stage(stage).trains not in choices:
                 raise ValueError(f"{stage}.trains must be {' or '.join(choices)}")
-        if self.top_k < 1 or self.seed < 0:
-            raise ValueError(f"top_k {self.top_k} must be at least 1, seed {self.seed} at least 0")
+        if self.top_k < 1 or not 0 <= self.seed < 2**63:
+            raise ValueError(f"top_k {self.top_k} must be at least 1, seed {self.seed} at least 0 and less than 2^63")
         if self.untouched_as not in ("", *TEN_DEGRADATIONS):
             raise ValueError(f"untouched_as {self.untouched_as!r} is not one of {', '.join(TEN_DEGRADATIONS)}")
         if not 0 <= self.keeps_prior < math.inf:

@@ -58,3 +58,10 @@ def test_a_number_of_processes_that_is_none_is_one_line(text, monkeypatch):
     with pytest.raises(UsageError, match=rf"WORLD_SIZE is '{text}'") as error:
         started_processes()
     assert error.value.hint == "unset WORLD_SIZE"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_stream_that_whoever_started_the_program_has_closed_is_an_empty_one(closed, tmp_path):
+    command = f"{sys.executable} -m lorair_cli classify - --json {'' if closed == '<&-' else '< /dev/null'} {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 1 and "Traceback" not in done.stderr + done.stdout

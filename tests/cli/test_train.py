@@ -19,7 +19,7 @@ from lorair_cli.cli.train import STOPPED, _as_typed, train
 from lorair_cli.data.clean import CleanPhotos
 from lorair_cli.data.degrading import Degrading, write_pairs
 from lorair_cli.data.real import find_sets
-from lorair_cli.errors import DeviceError, TrainingError, UsageError, WeightsError
+from lorair_cli.errors import DeviceError, LorairError, TrainingError, UsageError, WeightsError
 from lorair_cli.settings import get_setting
 from lorair_cli.training.recipe_file import load_recipe, read_recipe
 from lorair_cli.weights.checkpoint import read_info
@@ -208,6 +208,9 @@ def test_a_printed_recipe_is_a_recipe(given, tmp_path):
     assert "steps = 7\n" in printed.stdout and "width = 64 # not in the paper" in printed.stdout
     (tmp_path / "own.toml").write_text(printed.stdout)
     assert read_recipe(tmp_path / "own.toml") == load_recipe("paper", changes=["pretrain.steps=7"])
+    (tmp_path / "own.toml").write_bytes(b"\xff\xd8\xff\xe0")
+    photo = run([], "--print-recipe", "--recipe", str(tmp_path / "own.toml"))
+    assert isinstance(photo.exception, LorairError) and "own.toml" in photo.exception.message
 
 
 def test_a_set_field_is_trained_with_and_written_down(given):

@@ -149,6 +149,7 @@ def test_a_cache_that_cannot_be_used_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
     photos = CleanPhotos((tmp_path / "a.png",), cache=tmp_path / "cache")
     photos.read(0)
-    next((tmp_path / "cache").iterdir()).write_bytes(b"cut short")
-    with pytest.raises(TrainingError, match="no decoded copy"):
-        photos.read(0)
+    for left in (b"cut short", b""):
+        next((tmp_path / "cache").iterdir()).write_bytes(left)
+        with pytest.raises(TrainingError, match="no decoded copy"):
+            photos.read(0)

@@ -209,6 +209,12 @@ def test_arrays(name, tmp_path):
     savemat(folder / f"{name}_test_gt.mat", {"test_gt": gt[:2]})
     with pytest.raises(UsageError, match="unlike shapes"):
         locate(find(name), tmp_path)
+    savemat(folder / f"{name}_test_gt.mat", {"test_gt": gt}, do_compression=True)
+    whole = bytearray((folder / f"{name}_test_gt.mat").read_bytes())
+    whole[len(whole) // 2] ^= 255
+    (folder / f"{name}_test_gt.mat").write_bytes(whole)
+    with pytest.raises(ImageError, match="MATLAB"):
+        locate(find(name), tmp_path)
     (folder / f"{name}_test_gt.mat").write_text("<html>")
     with pytest.raises(ImageError, match="MATLAB"):
         locate(find(name), tmp_path)

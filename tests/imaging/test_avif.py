@@ -137,3 +137,12 @@ def test_a_pillow_without_avif_is_one_line(monkeypatch):
     with pytest.raises(ImageError, match="built without AVIF") as caught:
         read(saved(CAT))
     assert caught.value.hint == "pip install --upgrade pillow"
+
+
+def test_transparency_comes_back_to_the_bit_whatever_the_quality():
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (40, 60, 3), np.uint8)
+    disc = np.where(np.hypot(*np.ogrid[-20:20, -30:30]) < 15, 255, 0).astype(np.uint8)
+    for alpha in (disc, rng.integers(0, 256, (40, 60), np.uint8)):
+        back = read(encode_photo(Photo(rgb, alpha=alpha), "AVIF", WriteOptions(quality=60)))
+        assert np.array_equal(back.alpha, alpha)

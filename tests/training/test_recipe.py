@@ -86,6 +86,7 @@ def test_a_recipe_of_another_scale_is_refused(tmp_path, recipe_file):
         ("seed = 3", "seed = ", "not a valid recipe"),
         ("seed = 3", "sede = 3", "sede"),
         ("seed = 3", "seed = 3.5", "seed is 3.5"),
+        ("seed = 3", f"seed = {2**63 - 1}0", "less than 2^63"),
         ("seed = 3", "seed = -1", "seed -1"),
         ("seed = 3", "top_k = 0", "top_k 0"),
         ('scale = "compact"', "", "scale is missing"),
