@@ -40,7 +40,7 @@ def errors(called):
 @pytest.mark.parametrize("step, kind", [(0, RuntimeError), (1, MemoryError), (3, torch.OutOfMemoryError)])
 def test_out_of_memory_on_any_tile_starts_again_with_half_the_tile(lorair, tmp_path, monkeypatch, step, kind):
     Image.fromarray(COFFEE).save(tmp_path / "a.png")
-    arguments = ("restore", tmp_path / "a.png", "--json")
+    arguments = ("restore", tmp_path / "a.png", "--json", "--passes", "1")
     expected = lorair(*arguments, "-o", tmp_path / "small.png", "--tile", "128")
     original, calls = TiledNetwork._restore_tile, []
 
@@ -198,7 +198,7 @@ def test_ctrl_c_finishes_what_is_begun_and_says_what_is_done(lorair, folder, tmp
     monkeypatch.setattr(TiledNetwork, "_restore_tile", interrupted)
     handler = signal.getsignal(number)
     page = tmp_path / "page.html"
-    called = lorair("restore", folder, "-o", tmp_path / "out", "--json", "--report", page)
+    called = lorair("restore", folder, "-o", tmp_path / "out", "--json", "--report", page, "--passes", "1")
     assert called.code == 130 and signal.getsignal(number) is handler
     assert [row["status"] for row in called.rows] == ["ok"] and "1 restored, 2 not done" in called.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["0.png"]
