@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,8 +198,6 @@ def _noisy(files: dict[str, Path], layout: Layout) -> Iterator[Pair | Unreadable
 
 def _array(path: Path) -> Bytes:
     """The one array (n, h, w, 3) of uint8 in a MATLAB file."""
-    import zlib
-
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 

@@ -7,7 +7,7 @@ at once. Noise, JPEG's blocks, blur and thin scratches belong to the pixels and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import cv2
 import numpy as np
@@ -57,7 +57,7 @@ def from_afar(rgb: Pixels, side: int = AFAR) -> Pixels:
     )
 
 
-def belongs_afar(degradations: list[str], near: Mapping[str, float], far: Mapping[str, float]) -> bool:
+def belongs_afar(degradations: Collection[str], near: Mapping[str, float], far: Mapping[str, float]) -> bool:
     """Whether experts for these repair a large photo from afar.
 
     Args:

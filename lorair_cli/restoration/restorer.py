@@ -41,7 +41,7 @@ from lorair_cli.restoration.copies import Copy, further_copies, tried_copies
 from lorair_cli.restoration.device import DTYPES, choose_device, choose_precision
 from lorair_cli.restoration.distance import belongs_afar, from_afar, is_large
 from lorair_cli.restoration.memory import FREE_SOME, choose_tile, choose_whole, free_memory
-from lorair_cli.restoration.result import CARRIES, Diagnosis, Expert, Restoration
+from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
 from lorair_cli.restoration.scratches import are_scratches
 from lorair_cli.restoration.tiled import ProgressCallback, TiledNetwork, smallest_tile
 from lorair_cli.settings import DEFAULT_SETTING, HOLES
@@ -323,12 +323,12 @@ class Restorer:
         """A photo restored by the experts of ``routing``, as well as it takes to see whether they help."""
         copies: tuple[Copy, ...] = (Copy(),)
         if work.by_itself:
-            copies = tried_copies(photo.rgb, self._selected(routing), self._belongs_afar(routing))
+            copies = tried_copies(photo.rgb, self._diagnosis(routing).treated, self._belongs_afar(routing))
         return self._mean(photo.rgb, 0, copies, photo, routing, work)
 
     def _refined(self, photo: Photo, restored: Photo, routing: Routing, work: _Work) -> Photo:
         """``restored``, which :meth:`_pass` made of ``photo``, made better by more copies."""
-        names, afar = self._selected(routing), self._belongs_afar(routing)
+        names, afar = self._diagnosis(routing).treated, self._belongs_afar(routing)
         copies = further_copies(photo.rgb, names, afar) if work.by_itself else ()
         count = len(tried_copies(photo.rgb, names, afar))
         return self._mean(restored.rgb, count, copies, photo, routing, work) if copies else restored
@@ -352,13 +352,9 @@ class Restorer:
         restored, tiles = network.restore(given, routing, tile, self.precision, work.progress, work.notes)
         work.tiles += tiles
         restored = copy.back(rgb, given, restored)
-        if work.by_itself and self._selected(routing) == [HOLES]:
+        if work.by_itself and self._diagnosis(routing).treated == {HOLES}:
             restored = holes_filled(rgb, restored)
         return restored
-
-    def _selected(self, routing: Routing) -> list[str]:
-        """The degradations whose experts carry the mixture."""
-        return [self.info.degradations[i] for i in routing.selected if float(routing.mixture[i]) >= CARRIES]
 
     def _belongs_afar(self, routing: Routing) -> bool:
         """Whether the chosen experts repair a large photo on its small copy."""
@@ -366,7 +362,7 @@ class Restorer:
             return False
         names = self.info.degradations
         near, far = (dict(zip(names, look.tolist(), strict=True)) for look in routing.looks)
-        return belongs_afar(self._selected(routing), near, far)
+        return belongs_afar(self._diagnosis(routing).treated, near, far)
 
     def _told(self, routing: Routing, experts: Mapping[str, float]) -> Routing:
         """What the router would have said, had it chosen these experts."""

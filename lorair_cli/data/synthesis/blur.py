@@ -70,11 +70,10 @@ def motion_kernel(parameters: BlurParameters, rng: np.random.Generator) -> npt.N
 def _steady(steps: int, turn: float, rng: np.random.Generator) -> Path:
     """Even motion on a course that turns by ``turn`` radians: part of a circle, or a line; (0, 0) in mid-exposure."""
     time = np.linspace(-0.5, 0.5, steps)
-    course = rng.uniform(0, 2 * np.pi) + turn * time
     # The integral of (cos, sin) of the course, kept exact where the turn goes to zero.
     chord = time * np.sinc(turn * time / (2 * np.pi))
-    middle = course - turn * time / 2
-    return np.stack([chord * np.cos(middle), chord * np.sin(middle)], axis=1)
+    towards = rng.uniform(0, 2 * np.pi) + turn * time / 2
+    return np.stack([chord * np.cos(towards), chord * np.sin(towards)], axis=1)
 
 
 def _shake(steps: int, parameters: BlurParameters, rng: np.random.Generator) -> Path:
