@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
 OF_LIST = frozenset({"show_list", "as_json", "as_csv", "as_markdown"})
 """Parameters of ``bench`` that mean something to ``--list``."""
-OF_NETWORK = frozenset(
-    {"setting", "scale", "weights", "device", "precision", "tile", "top_k", "passes", "pooling_window"}
-)
-OF_SPEED = (OF_LIST - {"show_list"}) | OF_NETWORK | {"speed", "size"}
+OF_SPEED = (OF_LIST - {"show_list"}) | measured.OF_NETWORK | {"device", "speed", "size"}
 """Those that mean something to ``--speed``."""
+OF_TABLE = (OF_LIST - {"show_list"}) | {"table", "setting"}
+"""Those that mean something to ``--table`` where nothing is measured."""
 
 
 def bench(
@@ -86,7 +85,7 @@ def bench(
     """
     form = measured.choose_form(as_json, as_csv, as_markdown)
     if show_list:
-        _refuse_others(ctx, OF_LIST, "--list lists all benchmarks")
+        measured.refuse_given(ctx, ctx.params.keys() - OF_LIST, "--list lists all benchmarks")
         _print_list(form)
         return
     from lorair_cli.evaluation.campaign import Outcome, run, select
@@ -107,7 +106,7 @@ def bench(
         )
 
     if speed:
-        _refuse_others(ctx, OF_SPEED, "--speed measures no data sets")
+        measured.refuse_given(ctx, ctx.params.keys() - OF_SPEED, "--speed measures no data sets")
         combinations = [(d.strip(), p.strip()) for d in device.split(",") for p in precision.split(",")]
         _measure_speed(
             lambda d, p: load(setting or DEFAULT_SETTING, d, p),
@@ -127,6 +126,7 @@ def bench(
     if root is None and any(b.obtain for b in selection.benchmarks):
         if selection.table is None:
             raise UsageError("no folder with data sets was named", "use --data, or measure `--dataset builtin`")
+        measured.refuse_given(ctx, ctx.params.keys() - OF_TABLE, "--table without --data prints the paper's numbers")
         _print_outcome(selection, Outcome(()), None, form)
         return
     if root is not None and not root.is_dir():
@@ -169,13 +169,6 @@ def bench(
     _report_troubles(selection, outcome, root or Path(), bool(dataset))
     if not written:
         raise typer.Exit(1)
-
-
-def _refuse_others(ctx: typer.Context, used: Collection[str], what: str) -> None:
-    """``UsageError`` if options were given other than the ``used``: they would be passed over in silence."""
-    sources = {p.opts[0]: ctx.get_parameter_source(p.name) for p in ctx.command.params if p.name and p.name not in used}
-    if others := [option for option, source in sources.items() if source is not None and source.name == "COMMANDLINE"]:
-        raise UsageError(f"{what}, and has no use for {', '.join(others)}", "leave that out")
 
 
 def _write_page(gallery: Gallery, path: Path, made_by: str) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    ctx: typer.Context,
     inputs: Annotated[
         Path | None, typer.Option("--input", help="Folder of degraded photos (LQ).", show_default=False)
     ] = None,
@@ -60,6 +61,8 @@ def evaluate(
     lorair eval --input night/ --metrics loe,niqe --csv
     """
     form = measured.choose_form(as_json, as_csv, as_markdown)
+    if restored is not None:
+        measured.refuse_given(ctx, measured.OF_NETWORK, "--restored measures what is there")
     from lorair_cli.data.pairing import first_names
     from lorair_cli.evaluation.folders import folder_pairs, saved_results
     from lorair_cli.evaluation.measuring import Meter, Store, measure, parse_metrics, restorer_subject

@@ -115,6 +115,8 @@ def combine(
         raise UsageError("nothing to take is named", "say --experts NAMES=FILE, or --router FILE, or both")
     if alone is not None and router is not None:
         raise UsageError("--alone writes experts and no router", "say --experts NAMES=FILE, and no --router")
+    if not experts and share != 1:
+        raise UsageError("--share is of experts, and a router is taken whole", "leave it out, or say --experts")
     setting = None if alone is None else get_setting(alone)
     options.check_output(output, overwrite)
     _refuse_other_than_safetensors(output)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +49,23 @@ CsvOption = Annotated[bool, typer.Option("--csv", help="Comma-separated values o
 MarkdownOption = Annotated[bool, typer.Option("--markdown", help="A Markdown table on stdout.")]
 RESULTS = Path("runs") / "bench.jsonl"
 
+OF_NETWORK = frozenset({"setting", "scale", "weights", "precision", "tile", "top_k", "passes", "pooling_window"})
+"""Parameters of both commands that say which network restores, and how."""
+
 
 def choose_form(as_json: bool, as_csv: bool, as_markdown: bool = False) -> Form:
     """How to print; ``UsageError`` if two ways were asked for."""
     if sum((as_json, as_csv, as_markdown)) > 1:
         raise UsageError("--json, --csv and --markdown exclude each other")
     return "json" if as_json else "csv" if as_csv else "markdown" if as_markdown else "text"
+
+
+def refuse_given(ctx: typer.Context, unused: Collection[str], what: str) -> None:
+    """``UsageError`` if parameters named in ``unused`` were given: they would be passed over in silence."""
+    options = {p.name: p.opts[0] for p in ctx.command.params if p.name in unused}
+    sources = {option: ctx.get_parameter_source(name) for name, option in options.items()}
+    if given := [option for option, source in sources.items() if source is not None and source.name == "COMMANDLINE"]:
+        raise UsageError(f"{what}, and has no use for {', '.join(given)}", "leave that out")
 
 
 def load_restorer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -29,7 +30,9 @@ def picture_files(folder: Path, pattern: str = "*") -> dict[str, Path]:
     name but for the suffix, as it would be unclear which one is meant.
     """
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob(pattern)):
+    # Not Path.glob, whose ** enters no linked folder before Python 3.13: the inputs would be found, their truths not.
+    names = glob.iglob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207
+    for path in sorted(folder / name for name in names):
         if path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file():
             key = path.relative_to(folder).with_suffix("").as_posix()
             if key in found:

@@ -59,7 +59,7 @@ class Located:
 def locate(benchmark: Benchmark, root: Path) -> Located | None:
     """The benchmark's files under ``root``; None if its folders are not there or are empty.
 
-    Raises ``UsageError`` if files cannot be paired at all.
+    Raises ``UsageError`` if files cannot be paired at all, or not one of them can.
     """
     layout = benchmark.layout
     if layout.rule == "builtin":
@@ -86,7 +86,9 @@ def locate(benchmark: Benchmark, root: Path) -> Located | None:
     if paired.without_input:
         problems.append(f"{len(paired.without_input)} truths without input: {first_names(paired.without_input)}")
     found = len(paired.pairs)
-    return _checked(benchmark, found, lambda: _from_files(paired), tuple(problems)) if found or problems else None
+    if not found and problems:
+        raise UsageError(f"{source}: not one input has a truth in {target}: {'; '.join(problems)}")
+    return _checked(benchmark, found, lambda: _from_files(paired), tuple(problems)) if found else None
 
 
 def how_to_get(benchmark: Benchmark, registry: Registry, root: Path) -> str:

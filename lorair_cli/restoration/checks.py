@@ -103,6 +103,17 @@ SOFT = 0.3
 LEAST_BLUR = 0.05
 """How probable blur must be for ``SHARPENED`` to be enough."""
 
+UNCLEAR = 0.7
+"""How probable something other than blur or a shadow may be at most for blur to be tried in its place, ..."""
+
+LIKELY_BLUR = 0.1
+"""... and how probable blur must be, ..."""
+
+SHARPENED_INSTEAD = 2.5
+"""... and how many times as much as its finest detail its expert must change the photo. Of 4,100 photos that no test
+figure is of, with every degradation and none, 50 are tried. Four are changed so much: all are blurred, and gain 2 to 11
+dB, most where they were taken for hazy. Of those that are not blurred none is changed more than 2.2 times."""
+
 
 def can_check(degradations: Collection[str], experts: int, nothing: str) -> bool:
     """Whether weights with these degradations and so many experts can check their work.
@@ -153,13 +164,15 @@ def second_choice(before: Diagnosis, after: Diagnosis, nothing: str) -> str | No
     return second if before.probabilities[second] >= least else None
 
 
-def least_sharpening_of_shadow(before: Diagnosis) -> float:
-    """How many times as much as its finest detail the expert for blur must change a photo that is taken for one with a
-    shadow for it to have been blurred; infinitely for any other photo."""
-    if before.likeliest != SHADOW:
-        return math.inf
-    doubtful = before.confidence < BEYOND_DOUBT and before.probabilities.get(BLUR, 0.0) >= LEAST_BLUR
-    return SHARPENED if doubtful else PLAINLY_SHARPENED
+def least_sharpening_instead(before: Diagnosis) -> float:
+    """How many times as much as its finest detail the expert for blur must change a photo that is taken for anything
+    else for it to have been blurred; infinitely for one that need not be tried."""
+    blur = before.probabilities.get(BLUR, 0.0)
+    if before.likeliest == SHADOW:
+        doubtful = before.confidence < BEYOND_DOUBT and blur >= LEAST_BLUR
+        return SHARPENED if doubtful else PLAINLY_SHARPENED
+    unclear = before.likeliest != BLUR and before.confidence < UNCLEAR and blur >= LIKELY_BLUR
+    return SHARPENED_INSTEAD if unclear else math.inf
 
 
 def least_sharpening(diagnosis: Diagnosis, passes: Sequence[Diagnosis], large: bool) -> float | None:

@@ -29,7 +29,7 @@ from lorair_cli.restoration.checks import (
     change,
     finds_more,
     least_sharpening,
-    least_sharpening_of_shadow,
+    least_sharpening_instead,
     may_be_scratched,
     second_choice,
     takes_over,
@@ -297,7 +297,7 @@ class Restorer:
 
         first = self._attempt(photo, routing, work)
         large = is_large(photo.rgb)
-        least = math.inf if large else least_sharpening_of_shadow(first.before)
+        least = math.inf if large else least_sharpening_instead(first.before)
         if least < math.inf and was_blurred(photo.rgb, instead(BLUR).changed, least):
             return instead(BLUR)
         if may_be_scratched(first.before):

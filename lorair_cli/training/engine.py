@@ -148,12 +148,12 @@ class StageRun:
                 reporter.progress(self.stage, clock.done, smoothed, rate, clock.seconds_left)
                 self.observe(clock, smoothed, pace)
                 asked, clock.seconds = team.agree(stop(), clock.seconds, arithmetic.device)
-                if clock.done >= 1:
-                    break
-                if asked:
+                if asked:  # in the last step, too: what comes after it would go on for as long as it takes
                     self._save(state, team)
                     reporter.line(f"{self.stage}: stopped at step {clock.step}, state saved")
                     return False
+                if clock.done >= 1:
+                    break
                 if save_due():
                     self._save(state, team)
                 if validate_due():

@@ -271,6 +271,7 @@ def test_speed_of_several_passes(common, call):
         (["--speed", "--passes", "0"], "0 passes"),
         (["--list", "--passes", "1"], "--list lists all benchmarks, and has no use for --weights, --passes"),
         (["--list", "--speed"], "has no use for --speed"),
+        (["--table", "1", "--limit", 1], "prints the paper's numbers, and has no use for --limit, --weights"),
         (["--dataset", "builtin", "--size", "64x64"], "--size is for --speed"),
     ],
 )

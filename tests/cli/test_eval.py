@@ -97,6 +97,7 @@ def test_pairing_rules(folders, call):
         (["--input", "lq", "--target", "gt", "--pair", "eye"], "called 'eye'"),
         (["--input", "lq", "--target", "gt", "--protocol", "rgb", "--protocol", "promptir-rgb"], "different ways"),
         (["--restored", "other"], "results alone"),
+        (["--restored", "other", "--target", "gt", "--passes", "2"], "--restored measures what is there, and has no"),
         (["--restored", "other", "--target", "gt", "--metrics", "loe"], "loe compares with the input"),
         (["--input", "gt", "--target", "gt"], "ground truth other than itself"),
         (["--input", "lq", "--target", "gt", "--restored", "empty"], "holds no photos"),

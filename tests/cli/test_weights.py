@@ -206,6 +206,12 @@ def test_experts_alone_need_experts_and_a_setting(weights_file, tmp_path, argume
     assert code == 2 and message in error
 
 
+def test_a_share_of_a_router_is_wrong_usage(weights_file, tmp_path, call):
+    arguments = ("--router", weights_file, "--share", "0.5", "-o", tmp_path / "half.safetensors")
+    code, _, error = call("combine", weights_file, *arguments)
+    assert code == 2 and "a router is taken whole" in error and not (tmp_path / "half.safetensors").exists()
+
+
 def test_combine_of_nothing_is_wrong_usage(weights_file, tmp_path, call):
     code, _, error = call("combine", weights_file, "-o", tmp_path / "all.safetensors")
     assert code == 2 and "nothing to take is named" in error and not (tmp_path / "all.safetensors").exists()

@@ -246,6 +246,19 @@ def test_folders_may_be_links(tree, tmp_path):
         assert [p.name for p in locate(find(name, 1), root).read()] == ["1"]
 
 
+def test_folders_of_scenes_may_be_links(tree):
+    root = tree("elsewhere/degraded_0.png", "elsewhere/rain_gt.png", "WeatherStream_test/none/x.png")
+    (root / "WeatherStream_test" / "3_rain_street").symlink_to(root / "elsewhere", target_is_directory=True)
+    located = locate(find("weatherstream-rain"), root)
+    assert [p.name for p in located.read()] == ["3_rain_street/degraded_0"]
+
+
+def test_a_set_of_which_nothing_fits_together_is_an_error(tree):
+    root = tree("Rain100H/input/1.png", "Rain100H/target/2.png")
+    with pytest.raises(UsageError, match=r"not one input has a truth in .*: 1 inputs without truth: 1; 1 truths"):
+        locate(find("Rain100H"), root)
+
+
 def test_builtin_pairs_are_the_sample_photos_the_same_every_time():
     first, again = list(builtin_pairs("noise")), list(builtin_pairs("noise"))
     assert [p.name for p in first] == ["astronaut", "coffee", "chelsea", "rocket"]

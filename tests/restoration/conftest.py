@@ -13,6 +13,6 @@ def looking(checkpoint_of, monkeypatch):
     """A restorer for ten degradations that judges by itself and does no more than one pass."""
     for rule, answer in (("finds_more", False), ("second_choice", None), ("was_imagined", False)):
         monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
-    monkeypatch.setattr(module, "least_sharpening_of_shadow", lambda before: math.inf)
+    monkeypatch.setattr(module, "least_sharpening_instead", lambda before: math.inf)
     monkeypatch.setattr(module, "may_be_scratched", lambda before: False)
     return Restorer(checkpoint_of("10task"), device="cpu", precision="float32")

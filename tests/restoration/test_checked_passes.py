@@ -47,6 +47,7 @@ def test_passes_go_on_by_themselves_while_the_router_finds_more(checking, monkey
         )
         return checking.restore(Photo(CAT), choices=Choices(passes=None))
 
+    monkeypatch.setattr(module, "least_sharpening_instead", lambda _: math.inf)
     monkeypatch.setattr(module, "second_choice", lambda *_: None)
     monkeypatch.setattr(module, "was_imagined", lambda before, after, changed: False)
     for number in (1, 2, 3):
@@ -71,6 +72,7 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
     def checked(second, repaired, imagined):
         monkeypatch.setattr(module, "finds_more", lambda *_: False)
         monkeypatch.setattr(module, "may_be_scratched", lambda _: False)
+        monkeypatch.setattr(module, "least_sharpening_instead", lambda _: math.inf)
         monkeypatch.setattr(module, "second_choice", lambda *args: seen.append(args) or second)
         monkeypatch.setattr(module, "takes_over", lambda *args: seen.append(args) or repaired)
         monkeypatch.setattr(module, "was_imagined", lambda before, after, changed: imagined)
@@ -100,7 +102,7 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
 
 @pytest.mark.parametrize("marked", [True, False])
 def test_scratches_that_the_router_does_not_see_are_filled(checking, monkeypatch, marked):
-    for rule, answer in (("finds_more", False), ("second_choice", None), ("least_sharpening_of_shadow", math.inf)):
+    for rule, answer in (("finds_more", False), ("second_choice", None), ("least_sharpening_instead", math.inf)):
         monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
     monkeypatch.setattr(module, "was_imagined", lambda *_: False)
     once = checking.restore(Photo(CAT))
@@ -119,7 +121,7 @@ def test_no_expert_is_tried_twice(checking, monkeypatch):
     for rule, answer in (("finds_more", False), ("was_imagined", False), ("may_be_scratched", True)):
         monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
     monkeypatch.setattr(module, "are_scratches", lambda *_: False)
-    monkeypatch.setattr(module, "least_sharpening_of_shadow", lambda _: math.inf)
+    monkeypatch.setattr(module, "least_sharpening_instead", lambda _: math.inf)
     monkeypatch.setattr(module, "second_choice", lambda *_: "inpainting")
     assert checking.restore(Photo(CAT), choices=Choices(passes=None)).tiles == 2
 
@@ -134,7 +136,7 @@ def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checki
     changed = np.sqrt(np.mean((sharpened.photo.rgb / 255 - CAT / 255) ** 2))
     least = changed / fine_detail(CAT) * (0.99 if enough else 1.01)
     monkeypatch.setattr(
-        module, "least_sharpening_of_shadow", lambda before: least if before == once.diagnosis else pytest.fail("who?")
+        module, "least_sharpening_instead", lambda before: least if before == once.diagnosis else pytest.fail("who?")
     )
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
     assert np.array_equal(result.photo.rgb, (sharpened if enough else once).photo.rgb)
@@ -165,6 +167,7 @@ def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, mon
     rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_scratched": False}
     for rule, answer in rules.items():
         monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(module, "least_sharpening_instead", lambda _: math.inf)
     night = checking._told(checking.route(Photo(CAT)), {"low-light": 1.0})
     looks = iter([night])
     look = checking.route
@@ -187,7 +190,7 @@ def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, mon
 
 
 def test_who_names_experts_or_knows_few_degradations_has_no_second_thoughts(checking, restorer, monkeypatch):
-    for rule in ("finds_more", "second_choice", "was_imagined", "least_sharpening_of_shadow", "may_be_scratched"):
+    for rule in ("finds_more", "second_choice", "was_imagined", "least_sharpening_instead", "may_be_scratched"):
         monkeypatch.setattr(module, rule, lambda *seen: pytest.fail("asked"))
     by_hand = checking.restore(Photo(CAT), choices=Choices(experts={"noise": 1.0}, passes=None))
     assert len(by_hand.passes) == 1

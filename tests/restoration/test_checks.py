@@ -10,6 +10,7 @@ from lorair_cli.restoration.checks import (
     LEAST_BLUR,
     LEVEL,
     LIGHTENED,
+    LIKELY_BLUR,
     MISTY,
     PLAIN_TO_SEE,
     PLAINLY_LIGHTENED,
@@ -18,14 +19,16 @@ from lorair_cli.restoration.checks import (
     SECOND,
     SHAKEN,
     SHARPENED,
+    SHARPENED_INSTEAD,
     SOFT,
+    UNCLEAR,
     UNREPAIRED,
     can_check,
     change,
     finds_more,
     fine_detail,
     least_sharpening,
-    least_sharpening_of_shadow,
+    least_sharpening_instead,
     may_be_scratched,
     second_choice,
     takes_over,
@@ -171,11 +174,14 @@ def test_change_is_the_rms_difference_of_floats(dtype):
         ({"shadow": 0.8, "blur": LEAST_BLUR}, SHARPENED),
         ({"shadow": 0.8, "blur": LEAST_BLUR - 0.01}, PLAINLY_SHARPENED),
         ({"shadow": BEYOND_DOUBT, "blur": LEAST_BLUR}, PLAINLY_SHARPENED),
-        ({"shadow": 0.4, "raindrop": 0.45, "blur": 0.1}, math.inf),
+        ({"shadow": 0.3, "haze": UNCLEAR - 0.01, "blur": LIKELY_BLUR}, SHARPENED_INSTEAD),
+        ({"shadow": 0.3, "raindrop": UNCLEAR - 0.01, "blur": LIKELY_BLUR - 0.01}, math.inf),
+        ({"jpeg": UNCLEAR, "blur": 0.2}, math.inf),
+        ({"jpeg": 0.2, "blur": UNCLEAR - 0.1}, math.inf),
     ],
 )
-def test_what_is_taken_for_a_shadow_was_blurred_if_sharpening_changes_it_enough(seen, least):
-    assert least_sharpening_of_shadow(sees(**seen)) == least
+def test_what_is_taken_for_something_else_was_blurred_if_sharpening_changes_it_enough(seen, least):
+    assert least_sharpening_instead(sees(**seen)) == least
 
 
 @pytest.mark.parametrize("height", [1, 255, 256, 257, 600])

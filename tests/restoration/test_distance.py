@@ -116,7 +116,7 @@ def test_scratches_of_a_large_photo_are_looked_for_on_its_copy(looking, monkeypa
 
 
 def test_sharpening_tells_nothing_of_a_large_photo(looking, monkeypatch):
-    monkeypatch.setattr(module, "least_sharpening_of_shadow", lambda before: pytest.fail("asked"))
+    monkeypatch.setattr(module, "least_sharpening_instead", lambda before: pytest.fail("asked"))
     looking.restore(Photo(SCENE), choices=Choices(passes=None))
 
 

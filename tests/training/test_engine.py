@@ -125,16 +125,17 @@ def test_a_finished_stage_resumes_to_its_end(tmp_path, accelerator, listen):
     assert all(torch.equal(a, b) for a, b in zip(weights(run), weights(again), strict=True))
 
 
+@pytest.mark.parametrize("at", [2, RECIPE.steps])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_after_the_step_with_the_state_saved(tmp_path, accelerator, listen, number):
+def test_a_signal_stops_after_the_step_with_the_state_saved(tmp_path, accelerator, listen, number, at):
     before = signal.getsignal(number)
-    listener = listen(at=2, do=lambda: os.kill(os.getpid(), number))
-    assert stage_run(tmp_path).run(accelerator, listener) is None
-    assert len(listener.progressed) == 2 and "stopped at step 2, state saved" in listener.lines[-1]
+    listener = listen(at=at, do=lambda: os.kill(os.getpid(), number))
+    assert stage_run(tmp_path).run(accelerator, listener) is None, "the next stage would begin"
+    assert len(listener.progressed) == at and f"stopped at step {at}, state saved" in listener.lines[-1]
     assert signal.getsignal(number) is before
     resumed = stage_run(tmp_path)
-    resumed.run(accelerator, listen())
-    assert len(resumed.objective.seen) == RECIPE.steps - 2
+    assert resumed.run(accelerator, listen()) is not None
+    assert len(resumed.objective.seen) == RECIPE.steps - at
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path, accelerator, listen):
