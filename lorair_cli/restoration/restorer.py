@@ -1,50 +1,32 @@
-"""The main job, and the Python API: photo -> routing -> passes and their checks -> photo."""
+"""The main job, and the Python API: photo -> routing -> passes -> photo."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lorair_cli.errors import ImageError, UsageError, WeightsError
-from lorair_cli.imaging.arrays import Pixels, to_eight_bits, without_colour
+from lorair_cli.imaging.arrays import Pixels, to_eight_bits
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.imaging.views import views_of
 from lorair_cli.model.memory import is_out_of_memory
 from lorair_cli.model.routing import Routing, convinced, mixture_weights
-from lorair_cli.restoration.blending import blended, holes_filled
-from lorair_cli.restoration.checks import (
-    BLUR,
-    LEAST_SIDE,
-    MOST_BY_ITSELF,
-    PLAINLY_SHARPENED,
-    can_check,
-    change,
-    finds_more,
-    least_sharpening,
-    least_sharpening_instead,
-    may_be_scratched,
-    second_choice,
-    takes_over,
-    was_blurred,
-    was_imagined,
-)
+from lorair_cli.restoration.blending import blended
+from lorair_cli.restoration.checks import can_check
 from lorair_cli.restoration.choices import Choices
-from lorair_cli.restoration.copies import Copy, further_copies, tried_copies
 from lorair_cli.restoration.device import DTYPES, choose_device, choose_precision
-from lorair_cli.restoration.distance import belongs_afar, from_afar, is_large
+from lorair_cli.restoration.distance import from_afar, is_large
 from lorair_cli.restoration.memory import FREE_SOME, choose_tile, choose_whole, free_memory
+from lorair_cli.restoration.passes import restored_by_itself
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
-from lorair_cli.restoration.scratches import are_scratches
 from lorair_cli.restoration.tiled import ProgressCallback, TiledNetwork, smallest_tile
-from lorair_cli.settings import DEFAULT_SETTING, HOLES
+from lorair_cli.restoration.work import Work
+from lorair_cli.settings import DEFAULT_SETTING
 from lorair_cli.weights import publish
 from lorair_cli.weights.checkpoint import Checkpoint
 from lorair_cli.weights.loading import load_weights
@@ -169,6 +151,10 @@ class Restorer:
             )
         return self._network
 
+    def tile_for(self, rgb: Pixels) -> int:
+        """Side of the tiles of a photo ``(h, w, 3)``; 0 for one piece."""
+        return 0 if rgb.shape[0] * rgb.shape[1] <= self._whole else self.tile
+
     @torch.inference_mode()
     def route(self, photo: Photo) -> Routing:
         """Look at the whole photo: prior, logits and the mixture of experts.
@@ -211,7 +197,7 @@ class Restorer:
 
     def diagnose(self, photo: Photo) -> Diagnosis:
         """What is wrong with a photo, without restoring it."""
-        return self._diagnosis(self.route(photo))
+        return self.diagnosis(self.route(photo))
 
     @torch.inference_mode()
     def restore(
@@ -231,10 +217,10 @@ class Restorer:
             UsageError: an expert was named that these weights do not have.
             ImageError: the network gave NaN or infinity, or memory ran out on the smallest tiles; nothing is returned.
         """
-        started, work = time.perf_counter(), _Work(progress, choices.passes is None)
+        started, work = time.perf_counter(), Work(self, progress, by_itself=choices.passes is None)
         checks = can_check(self.info.degradations, self.info.network.experts, self.info.untouched_as)
         if choices.passes is None and choices.experts is None and checks:
-            restored, first, passes = self._by_itself(photo, choices.only_if, work)
+            restored, first, passes = restored_by_itself(photo, choices.only_if, work)
         else:
             restored, first, passes = self._as_told(photo, choices, work)
         if passes and choices.strength < 1:
@@ -242,129 +228,24 @@ class Restorer:
         seconds = time.perf_counter() - started
         return Restoration(restored, first, work.tiles, seconds, tuple(passes), tuple(dict.fromkeys(work.notes)))
 
-    def _as_told(self, photo: Photo, choices: Choices, work: _Work) -> tuple[Photo, Diagnosis, list[Diagnosis]]:
+    def _as_told(self, photo: Photo, choices: Choices, work: Work) -> tuple[Photo, Diagnosis, list[Diagnosis]]:
         """A number of passes, by the router's experts or the user's: the result, the first diagnosis, one per pass."""
         passes: list[Diagnosis] = []
         first = None
         for _ in range(choices.passes or 1):
             routing = self.route(photo)
             if choices.experts is not None:
-                routing = self._told(routing, choices.experts)
-            diagnosis = self._diagnosis(routing)
+                routing = self.told(routing, choices.experts)
+            diagnosis = self.diagnosis(routing)
             first = first or diagnosis
             if choices.only_if is not None and diagnosis.confidence < choices.only_if:
                 break
-            restored = self._pass(photo, routing, work)
-            photo = self._refined(photo, restored, routing, work)
+            photo = work.refined(photo, work.tried(photo, routing), routing)
             passes.append(diagnosis)
         assert first is not None, "there is at least one pass"
         return photo, first, passes
 
-    def _by_itself(self, photo: Photo, only_if: float | None, work: _Work) -> tuple[Photo, Diagnosis, list[Diagnosis]]:
-        """As many passes as it takes, each of them checked: the result, the first diagnosis, one per pass."""
-        passes: list[Diagnosis] = []
-        routing = self.route(photo)
-        first = diagnosis = self._diagnosis(routing)
-        most = 1 if min(photo.rgb.shape[:2]) < LEAST_SIDE else MOST_BY_ITSELF
-        while len(passes) < most:
-            if not passes or finds_more(diagnosis, passes, self.info.untouched_as):
-                if only_if is not None and diagnosis.confidence < only_if:
-                    break
-                done = self._checked_pass(photo, routing, work)
-            else:
-                least = least_sharpening(diagnosis, passes, is_large(photo.rgb))
-                if least is None or (only_if is not None and diagnosis.probabilities[BLUR] < only_if):
-                    break
-                done = self._attempt(photo, self._told(routing, {BLUR: 1.0}), work)
-                if not was_blurred(photo.rgb, done.changed, least):
-                    break
-            passes.append(done.before)
-            photo, routing, diagnosis = self._refined(photo, done.photo, done.by, work), done.routing, done.after
-        return photo, first, passes
-
-    def _attempt(self, photo: Photo, routing: Routing, work: _Work) -> _Attempt:
-        restored = self._pass(photo, routing, work)
-        seen = self.route(restored)
-        changed = change(photo.rgb, restored.rgb)
-        return _Attempt(restored, changed, routing, self._diagnosis(routing), seen, self._diagnosis(seen))
-
-    def _checked_pass(self, photo: Photo, routing: Routing, work: _Work) -> _Attempt:
-        """A pass that another takes the place of where the router sees no change."""
-
-        @cache
-        def instead(expert: str) -> _Attempt:
-            return self._attempt(photo, self._told(routing, {expert: 1.0}), work)
-
-        first = self._attempt(photo, routing, work)
-        large = is_large(photo.rgb)
-        least = math.inf if large else least_sharpening_instead(first.before)
-        if least < math.inf and was_blurred(photo.rgb, instead(BLUR).changed, least):
-            return instead(BLUR)
-        if may_be_scratched(first.before):
-            # Scratches of a print are as much wider as its scan is: a small copy of a large photo tells them, too.
-            seen = Photo(from_afar(photo.rgb)) if large else photo
-            filled = (
-                instead(HOLES).photo if seen is photo else self._pass(seen, self._told(routing, {HOLES: 1.0}), work)
-            )
-            if are_scratches(seen.rgb, filled.rgb):
-                return instead(HOLES)
-        if not large and first.before.likeliest == BLUR and was_blurred(photo.rgb, first.changed, PLAINLY_SHARPENED):
-            return first
-        second = second_choice(first.before, first.after, self.info.untouched_as)
-        if second is not None:
-            other = instead(second)
-            if takes_over(second, first.before, first.after, other.after, other.changed):
-                return other
-        if was_imagined(first.before, first.after, first.changed):
-            return instead(self.info.untouched_as)
-        return first
-
-    def _pass(self, photo: Photo, routing: Routing, work: _Work) -> Photo:
-        """A photo restored by the experts of ``routing``, as well as it takes to see whether they help."""
-        copies: tuple[Copy, ...] = (Copy(),)
-        if work.by_itself:
-            copies = tried_copies(photo.rgb, self._diagnosis(routing).treated, self._belongs_afar(routing))
-        return self._mean(photo.rgb, 0, copies, photo, routing, work)
-
-    def _refined(self, photo: Photo, restored: Photo, routing: Routing, work: _Work) -> Photo:
-        """``restored``, which :meth:`_pass` made of ``photo``, made better by more copies."""
-        names, afar = self._diagnosis(routing).treated, self._belongs_afar(routing)
-        copies = further_copies(photo.rgb, names, afar) if work.by_itself else ()
-        count = len(tried_copies(photo.rgb, names, afar))
-        return self._mean(restored.rgb, count, copies, photo, routing, work) if copies else restored
-
-    def _mean(
-        self, rgb: Pixels, count: int, copies: Iterable[Copy], photo: Photo, routing: Routing, work: _Work
-    ) -> Photo:
-        """The mean of ``rgb`` ``(h, w, 3)``, itself that of ``count`` results, and of those that ``copies`` give."""
-        for number, copy in enumerate(copies, start=count + 1):
-            # One at a time: a large photo must not be there as often.
-            result = self._repaired(copy, photo.rgb, routing, work)
-            rgb = result if number == 1 else blended(rgb, result, 1 / number)
-        # The network answers in colour; what is judged and passed on must be the picture that will be written.
-        return photo.with_rgb(without_colour(rgb) if photo.grey else rgb)
-
-    def _repaired(self, copy: Copy, rgb: Pixels, routing: Routing, work: _Work) -> Pixels:
-        """What a photo ``(h, w, 3)`` becomes when the network repairs that copy of it."""
-        given = copy.of(rgb)
-        tile = 0 if given.shape[0] * given.shape[1] <= self._whole else self.tile
-        network = self.require_network()
-        restored, tiles = network.restore(given, routing, tile, self.precision, work.progress, work.notes)
-        work.tiles += tiles
-        restored = copy.back(rgb, given, restored)
-        if work.by_itself and self._diagnosis(routing).treated == {HOLES}:
-            restored = holes_filled(rgb, restored)
-        return restored
-
-    def _belongs_afar(self, routing: Routing) -> bool:
-        """Whether the chosen experts repair a large photo on its small copy."""
-        if routing.looks is None:
-            return False
-        names = self.info.degradations
-        near, far = (dict(zip(names, look.tolist(), strict=True)) for look in routing.looks)
-        return belongs_afar(self._diagnosis(routing).treated, near, far)
-
-    def _told(self, routing: Routing, experts: Mapping[str, float]) -> Routing:
+    def told(self, routing: Routing, experts: Mapping[str, float]) -> Routing:
         """What the router would have said, had it chosen these experts."""
         routing = replace(routing, mixture=self._named_mixture(experts))
         return replace(routing, prior=convinced(routing.prior, self._router.head, routing.selected))
@@ -384,36 +265,9 @@ class Restorer:
         self.check_experts(experts)
         return torch.tensor([experts.get(name, 0.0) for name in self.info.degradations], device=self.device)
 
-    def _diagnosis(self, routing: Routing) -> Diagnosis:
+    def diagnosis(self, routing: Routing) -> Diagnosis:
+        """What the router said, in words."""
         names = self.info.degradations
         probabilities = dict(zip(names, routing.probabilities.tolist(), strict=True))
         weights = routing.mixture.tolist()
         return Diagnosis(probabilities, tuple(Expert(names[i], weights[i]) for i in routing.selected))
-
-
-class _Attempt(NamedTuple):
-    """A pass, and what the router sees in its result."""
-
-    photo: Photo
-    """Restored."""
-    changed: float
-    """How far that is from the photo as it was."""
-    by: Routing
-    """Of the photo as it was, with the experts of the pass."""
-    before: Diagnosis
-    """The same in words."""
-    routing: Routing
-    """Of the restored photo."""
-    after: Diagnosis
-    """The same in words."""
-
-
-@dataclass
-class _Work:
-    """What comes up while a photo is restored."""
-
-    progress: ProgressCallback | None
-    by_itself: bool
-    """The program decides how far to go: holes are filled and nothing else, large photos are repaired from afar."""
-    notes: list[str] = field(default_factory=list)
-    tiles: int = 0

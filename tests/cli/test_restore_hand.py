@@ -83,9 +83,10 @@ def test_passes_restore_the_result_again_with_a_new_look(lorair, photo, tmp_path
 def test_the_expert_that_took_anothers_place_is_the_one_that_is_told(lorair, photo, tmp_path, monkeypatch):
     chosen = next(iter(restored(lorair, photo)[0]["experts"]))
     instead = "haze" if chosen != "haze" else "rain"
-    rules = {"can_check": True, "second_choice": instead, "takes_over": True, "finds_more": False}
-    for rule, answer in (rules | {"may_be_scratched": False}).items():
-        monkeypatch.setattr(f"lorair_cli.restoration.restorer.{rule}", lambda *seen, answer=answer: answer)
+    rules = {"second_choice": instead, "takes_over": True, "finds_more": False, "may_be_scratched": False}
+    for rule, answer in rules.items():
+        monkeypatch.setattr(f"lorair_cli.restoration.passes.{rule}", lambda *seen, answer=answer: answer)
+    monkeypatch.setattr("lorair_cli.restoration.restorer.can_check", lambda *seen: True)
     row, _ = restored(lorair, photo, "--report", tmp_path / "page.html")
     assert row["experts"] == {instead: 1.0}
     page = (tmp_path / "page.html").read_text()

@@ -4,14 +4,15 @@ import math
 
 import pytest
 
-from lorair_cli.restoration import restorer as module
+from lorair_cli.restoration import passes as module
 from lorair_cli.restoration.restorer import Restorer
 
 
 @pytest.fixture
 def looking(checkpoint_of, monkeypatch):
     """A restorer for ten degradations that judges by itself and does no more than one pass."""
-    for rule, answer in (("finds_more", False), ("second_choice", None), ("was_imagined", False)):
+    rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_dark": False}
+    for rule, answer in rules.items():
         monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
     monkeypatch.setattr(module, "least_sharpening_instead", lambda before: math.inf)
     monkeypatch.setattr(module, "may_be_scratched", lambda before: False)

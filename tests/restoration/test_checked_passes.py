@@ -9,20 +9,22 @@ import skimage.data
 import torch
 
 from lorair_cli.imaging.photo import Photo
-from lorair_cli.restoration import checks
-from lorair_cli.restoration import restorer as module
+from lorair_cli.restoration import checks, work
+from lorair_cli.restoration import passes as module
 from lorair_cli.restoration.blending import holes_filled
 from lorair_cli.restoration.checks import MOST_BY_ITSELF, fine_detail
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
+from lorair_cli.restoration.work import Work
 
 CAT = np.ascontiguousarray(skimage.data.chelsea()[:150, :201])
 
 
 @pytest.fixture(autouse=True)
 def no_further_copies(monkeypatch):
-    """What is kept is what was tried, so that it can be compared with a pass by hand."""
-    monkeypatch.setattr(module, "further_copies", lambda *_: ())
+    """What is kept is what was tried, so that it can be compared with a pass by hand. And it was not dark."""
+    monkeypatch.setattr(work, "further_copies", lambda *_: ())
+    monkeypatch.setattr(module, "may_be_dark", lambda *_: False)
     monkeypatch.setattr(module, "LEAST_SIDE", 0)
 
 
@@ -126,6 +128,23 @@ def test_no_expert_is_tried_twice(checking, monkeypatch):
     assert checking.restore(Photo(CAT), choices=Choices(passes=None)).tiles == 2
 
 
+@pytest.mark.parametrize("dark", [True, False])
+def test_a_photo_that_may_be_dark_is_brightened_before_anything_else_is_asked(checking, monkeypatch, dark):
+    rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_scratched": False}
+    for rule, answer in (rules | {"least_sharpening": None, "least_sharpening_instead": math.inf}).items():
+        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+    once = checking.restore(Photo(CAT))
+    bright = checking.restore(Photo(CAT), choices=Choices(experts={"low-light": 1.0}))
+    seen = []
+    monkeypatch.setattr(module, "may_be_dark", lambda *asked: asked == (once.diagnosis, checking.info.untouched_as))
+    monkeypatch.setattr(module, "was_dark", lambda *both: seen.append(both) or dark)
+    if dark:
+        monkeypatch.setattr(module, "least_sharpening_instead", lambda before: pytest.fail("asked"))
+    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
+    assert np.array_equal(result.photo.rgb, (bright if dark else once).photo.rgb)
+    assert seen == [(once.diagnosis, checking.diagnose(bright.photo))]
+
+
 @pytest.mark.parametrize("enough", [True, False])
 def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checking, monkeypatch, enough):
     rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_scratched": False}
@@ -152,9 +171,9 @@ def test_a_photo_taken_for_blurred_that_sharpening_changes_much_has_no_second_ch
     monkeypatch.setattr(module, "takes_over", lambda *_: True)
     logits = torch.zeros(10)
     logits[checking.info.degradations.index("blur")] = 2.0
-    blurred = replace(checking._told(checking.route(Photo(CAT)), {"blur": 1.0}), logits=logits)
-    shadow = checking._pass(Photo(CAT), checking._told(blurred, {"shadow": 1.0}), module._Work(None, True))
-    sharp = checking._pass(Photo(CAT), blurred, module._Work(None, True))
+    blurred = replace(checking.told(checking.route(Photo(CAT)), {"blur": 1.0}), logits=logits)
+    shadow = Work(checking, by_itself=True).tried(Photo(CAT), checking.told(blurred, {"shadow": 1.0}))
+    sharp = Work(checking, by_itself=True).tried(Photo(CAT), blurred)
     changed = np.sqrt(np.mean((sharp.rgb / 255 - CAT / 255) ** 2))
     monkeypatch.setattr(module, "PLAINLY_SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
     monkeypatch.setattr(checking, "route", lambda photo: blurred)
@@ -168,7 +187,7 @@ def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, mon
     for rule, answer in rules.items():
         monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
     monkeypatch.setattr(module, "least_sharpening_instead", lambda _: math.inf)
-    night = checking._told(checking.route(Photo(CAT)), {"low-light": 1.0})
+    night = checking.told(checking.route(Photo(CAT)), {"low-light": 1.0})
     looks = iter([night])
     look = checking.route
     monkeypatch.setattr(checking, "route", lambda photo: next(looks, None) or look(photo))
@@ -183,7 +202,7 @@ def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, mon
     assert experts == ["low-light", "blur"][: 1 + enough]
     looks = iter([night])
     sure = checking.diagnose(bright).probabilities["blur"] + 0.001
-    assert sure < checking._diagnosis(night).confidence
+    assert sure < checking.diagnosis(night).confidence
     looks = iter([night])
     only = checking.restore(Photo(CAT), choices=Choices(passes=None, only_if=sure))
     assert np.array_equal(only.photo.rgb, bright.rgb), "nobody is sure of the blur"

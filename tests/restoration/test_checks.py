@@ -6,11 +6,13 @@ import pytest
 
 from lorair_cli.restoration.checks import (
     BEYOND_DOUBT,
+    BRIGHTENED,
     IMAGINED,
     LEAST_BLUR,
     LEVEL,
     LIGHTENED,
     LIKELY_BLUR,
+    LIKELY_DARK,
     MISTY,
     PLAIN_TO_SEE,
     PLAINLY_LIGHTENED,
@@ -29,10 +31,12 @@ from lorair_cli.restoration.checks import (
     fine_detail,
     least_sharpening,
     least_sharpening_instead,
+    may_be_dark,
     may_be_scratched,
     second_choice,
     takes_over,
     was_blurred,
+    was_dark,
     was_imagined,
 )
 from lorair_cli.restoration.result import Diagnosis, Expert
@@ -182,6 +186,25 @@ def test_change_is_the_rms_difference_of_floats(dtype):
 )
 def test_what_is_taken_for_something_else_was_blurred_if_sharpening_changes_it_enough(seen, least):
     assert least_sharpening_instead(sees(**seen)) == least
+
+
+@pytest.mark.parametrize(
+    ("seen", "dark"),
+    [
+        ({"shadow": UNCLEAR - 0.01, "low-light": LIKELY_DARK}, True),
+        ({"shadow": UNCLEAR - 0.01, "low-light": LIKELY_DARK - 0.01}, False),
+        ({"shadow": UNCLEAR, "low-light": 0.2}, False),
+        ({"jpeg": 0.4, "low-light": 0.3}, False),
+        ({"jpeg": 0.3, "low-light": 0.4}, False),
+    ],
+)
+def test_what_is_unclear_and_not_untouched_may_be_dark(seen, dark):
+    assert may_be_dark(sees(**seen), "jpeg") == dark
+
+
+@pytest.mark.parametrize(("left", "dark"), [(BRIGHTENED - 0.01, True), (BRIGHTENED + 0.01, False)])
+def test_what_looks_dark_no_longer_when_it_is_brightened_was_dark(left, dark):
+    assert was_dark(sees(shadow=0.5, **{"low-light": 0.2}), sees(**{"low-light": 0.2 * left})) == dark
 
 
 @pytest.mark.parametrize("height", [1, 255, 256, 257, 600])

@@ -8,7 +8,8 @@ import torch
 
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
-from lorair_cli.restoration import restorer as module
+from lorair_cli.restoration import passes as module
+from lorair_cli.restoration import work
 from lorair_cli.restoration.blending import holes_filled
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.copies import FARTHER, Copy
@@ -27,7 +28,7 @@ def turned(rgb, copy):
 
 def by_hand(looking, photo, expert, copies):
     """The mean of what the network makes of these copies, in floats of 255."""
-    routing = looking._told(looking.route(photo), {expert: 1.0})
+    routing = looking.told(looking.route(photo), {expert: 1.0})
     results = []
     for copy in copies:
         rgb = turned(photo.rgb, copy)
@@ -70,7 +71,7 @@ def test_the_result_is_the_mean_of_several_copies(looking, expert, height, copie
 
 
 def test_streaks_that_are_seen_from_afar_only_are_repaired_on_all_copies_of_the_small_one(looking, monkeypatch):
-    monkeypatch.setattr(looking, "_belongs_afar", lambda routing: True)
+    monkeypatch.setattr(work, "belongs_afar", lambda *_: True)
     photo, copies = Photo(SCENE), [copy._replace(side=AFAR) for copy in ALL_WAYS]
     with torch.inference_mode():
         expected = by_hand(looking, photo, "rain", copies)
@@ -81,7 +82,7 @@ def test_streaks_that_are_seen_from_afar_only_are_repaired_on_all_copies_of_the_
 def test_what_is_only_tried_is_tried_once(looking, monkeypatch):
     """The second choice is refused: one tile for it, one for each copy of the first, which is kept."""
     photo = Photo(np.ascontiguousarray(SCENE[:120, :160]))
-    first = looking._told(looking.route(photo), {"noise": 1.0})
+    first = looking.told(looking.route(photo), {"noise": 1.0})
     monkeypatch.setattr(looking, "route", lambda photo: first)
     monkeypatch.setattr(module, "second_choice", lambda *_: "blur")
     monkeypatch.setattr(module, "takes_over", lambda *_: False)

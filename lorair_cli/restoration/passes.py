@@ -1,0 +1,123 @@
+"""How far the program goes by itself: pass after pass, each of them checked by the rules in ``checks.py``."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import NamedTuple
+
+from lorair_cli.imaging.photo import Photo
+from lorair_cli.model.routing import Routing
+from lorair_cli.restoration.checks import (
+    BLUR,
+    LEAST_SIDE,
+    LOW_LIGHT,
+    MOST_BY_ITSELF,
+    PLAINLY_SHARPENED,
+    change,
+    finds_more,
+    least_sharpening,
+    least_sharpening_instead,
+    may_be_dark,
+    may_be_scratched,
+    second_choice,
+    takes_over,
+    was_blurred,
+    was_dark,
+    was_imagined,
+)
+from lorair_cli.restoration.distance import from_afar, is_large
+from lorair_cli.restoration.result import Diagnosis
+from lorair_cli.restoration.scratches import are_scratches
+from lorair_cli.restoration.work import Work
+from lorair_cli.settings import HOLES
+
+
+def restored_by_itself(photo: Photo, only_if: float | None, work: Work) -> tuple[Photo, Diagnosis, list[Diagnosis]]:
+    """As many passes as it takes: the result, what the router said of the photo, and what before each pass.
+
+    Args:
+        photo: the photo.
+        only_if: how probable a degradation must be for a pass; None makes at least one.
+        work: with a restorer whose weights can check their work (see ``checks.can_check``).
+    """
+    restorer = work.restorer
+    passes: list[Diagnosis] = []
+    routing = restorer.route(photo)
+    first = diagnosis = restorer.diagnosis(routing)
+    most = 1 if min(photo.rgb.shape[:2]) < LEAST_SIDE else MOST_BY_ITSELF
+    while len(passes) < most:
+        if not passes or finds_more(diagnosis, passes, restorer.info.untouched_as):
+            if only_if is not None and diagnosis.confidence < only_if:
+                break
+            done = _checked(photo, routing, work)
+        else:
+            least = least_sharpening(diagnosis, passes, is_large(photo.rgb))
+            if least is None or (only_if is not None and diagnosis.probabilities[BLUR] < only_if):
+                break
+            done = _attempt(photo, restorer.told(routing, {BLUR: 1.0}), work)
+            if not was_blurred(photo.rgb, done.changed, least):
+                break
+        passes.append(done.before)
+        photo, routing, diagnosis = work.refined(photo, done.photo, done.by), done.routing, done.after
+    return photo, first, passes
+
+
+class _Attempt(NamedTuple):
+    """A pass, and what the router sees in its result."""
+
+    photo: Photo
+    """Restored."""
+    changed: float
+    """How far that is from the photo as it was."""
+    by: Routing
+    """Of the photo as it was, with the experts of the pass."""
+    before: Diagnosis
+    """The same in words."""
+    routing: Routing
+    """Of the restored photo."""
+    after: Diagnosis
+    """The same in words."""
+
+
+def _attempt(photo: Photo, routing: Routing, work: Work) -> _Attempt:
+    restored = work.tried(photo, routing)
+    seen = work.restorer.route(restored)
+    changed = change(photo.rgb, restored.rgb)
+    return _Attempt(restored, changed, routing, work.restorer.diagnosis(routing), seen, work.restorer.diagnosis(seen))
+
+
+def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
+    """A pass that another takes the place of where the router sees no change."""
+    restorer, large = work.restorer, is_large(photo.rgb)
+
+    @cache
+    def instead(expert: str) -> _Attempt:
+        return _attempt(photo, restorer.told(routing, {expert: 1.0}), work)
+
+    def is_scratched() -> bool:
+        if not large:
+            return are_scratches(photo.rgb, instead(HOLES).photo.rgb)
+        # Scratches of a print are as much wider as its scan is: a small copy of a large photo tells them, too.
+        small = Photo(from_afar(photo.rgb))
+        return are_scratches(small.rgb, work.tried(small, restorer.told(routing, {HOLES: 1.0})).rgb)
+
+    first = _attempt(photo, routing, work)
+    unclear = may_be_dark(first.before, restorer.info.untouched_as)
+    if unclear and was_dark(first.before, instead(LOW_LIGHT).after):
+        return instead(LOW_LIGHT)
+    least = math.inf if large else least_sharpening_instead(first.before)
+    if least < math.inf and was_blurred(photo.rgb, instead(BLUR).changed, least):
+        return instead(BLUR)
+    if may_be_scratched(first.before) and is_scratched():
+        return instead(HOLES)
+    if not large and first.before.likeliest == BLUR and was_blurred(photo.rgb, first.changed, PLAINLY_SHARPENED):
+        return first
+    second = second_choice(first.before, first.after, restorer.info.untouched_as)
+    if second is not None:
+        other = instead(second)
+        if takes_over(second, first.before, first.after, other.after, other.changed):
+            return other
+    if was_imagined(first.before, first.after, first.changed):
+        return instead(restorer.info.untouched_as)
+    return first

@@ -1,0 +1,77 @@
+"""What restoring one photo takes: experts at work on its copies, and what comes up meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lorair_cli.imaging.arrays import Pixels, without_colour
+from lorair_cli.imaging.photo import Photo
+from lorair_cli.model.routing import Routing
+from lorair_cli.restoration.blending import blended, holes_filled
+from lorair_cli.restoration.copies import Copy, further_copies, tried_copies
+from lorair_cli.restoration.distance import belongs_afar
+from lorair_cli.restoration.tiled import ProgressCallback
+from lorair_cli.settings import HOLES
+
+if TYPE_CHECKING:
+    from lorair_cli.restoration.restorer import Restorer
+
+
+@dataclass
+class Work:
+    """One call of ``Restorer.restore``."""
+
+    restorer: Restorer
+    progress: ProgressCallback | None = None
+    by_itself: bool = False
+    """The program decides how far to go: holes are filled and nothing else, large photos are repaired from afar."""
+    notes: list[str] = field(default_factory=list)
+    tiles: int = 0
+
+    def tried(self, photo: Photo, routing: Routing) -> Photo:
+        """``photo``, repaired by the experts of ``routing`` as well as it takes to see whether they help."""
+        copies: tuple[Copy, ...] = (Copy(),)
+        if self.by_itself:
+            copies = tried_copies(photo.rgb, self._treated(routing), self._belongs_afar(routing))
+        return self._mean(photo.rgb, 0, copies, photo, routing)
+
+    def refined(self, photo: Photo, restored: Photo, routing: Routing) -> Photo:
+        """``restored``, which :meth:`tried` made of ``photo``, made better by more copies."""
+        names, afar = self._treated(routing), self._belongs_afar(routing)
+        copies = further_copies(photo.rgb, names, afar) if self.by_itself else ()
+        count = len(tried_copies(photo.rgb, names, afar))
+        return self._mean(restored.rgb, count, copies, photo, routing) if copies else restored
+
+    def _mean(self, rgb: Pixels, count: int, copies: Iterable[Copy], photo: Photo, routing: Routing) -> Photo:
+        """The mean of ``rgb`` ``(h, w, 3)``, itself that of ``count`` results, and of those that ``copies`` give."""
+        for number, copy in enumerate(copies, start=count + 1):
+            # One at a time: a large photo must not be there as often.
+            result = self._repaired(copy, photo.rgb, routing)
+            rgb = result if number == 1 else blended(rgb, result, 1 / number)
+        # The network answers in colour; what is judged and passed on must be the picture that will be written.
+        return photo.with_rgb(without_colour(rgb) if photo.grey else rgb)
+
+    def _repaired(self, copy: Copy, rgb: Pixels, routing: Routing) -> Pixels:
+        """What a photo ``(h, w, 3)`` becomes when the network repairs that copy of it."""
+        given, restorer = copy.of(rgb), self.restorer
+        restored, tiles = restorer.require_network().restore(
+            given, routing, restorer.tile_for(given), restorer.precision, self.progress, self.notes
+        )
+        self.tiles += tiles
+        restored = copy.back(rgb, given, restored)
+        if self.by_itself and self._treated(routing) == {HOLES}:
+            restored = holes_filled(rgb, restored)
+        return restored
+
+    def _treated(self, routing: Routing) -> set[str]:
+        return self.restorer.diagnosis(routing).treated
+
+    def _belongs_afar(self, routing: Routing) -> bool:
+        """Whether the chosen experts repair a large photo on its small copy."""
+        if routing.looks is None:
+            return False
+        names = self.restorer.info.degradations
+        near, far = (dict(zip(names, look.tolist(), strict=True)) for look in routing.looks)
+        return belongs_afar(self._treated(routing), near, far)
