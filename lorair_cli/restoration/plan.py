@@ -206,6 +206,11 @@ def _refuse_collisions(jobs: Sequence[Job], page: Path | None) -> None:
             hint = "rename one of them, or name the folder above both, with --recursive: its tree is kept"
             raise UsageError(f"{both} would both become {shown}", hint)
         owners[identity] = owner
+    if page is not None:
+        place = _identity(page)
+        above = {str(folder) for folder in Path(place).parents}
+        if above & (owners.keys() | sources) or any(Path(place) in Path(other).parents for other in owners):
+            raise UsageError(f"{printable(str(page))} would be a file and a folder at once", "choose another page")
 
 
 def _identity(path: Path) -> str:

@@ -102,6 +102,9 @@ def test_the_page_is_an_output_too(folder, tmp_path):
         plan([folder / "a.jpg"], out, page=folder / "a.jpg", existing="replace")
     with pytest.raises(UsageError, match="and the page would both become"):
         plan([folder / "a.jpg"], out, page=out)
+    for target, wrong in ((out, out / "page.html"), (tmp_path / "x" / "out.png", tmp_path / "x")):
+        with pytest.raises(UsageError, match="would be a file and a folder at once"):
+            plan([folder / "a.jpg"], target, page=wrong)
     page.write_bytes(b"old")
     with pytest.raises(UsageError, match=r"page\.html exists already") as caught:
         plan([folder / "a.jpg"], out, page=page)
