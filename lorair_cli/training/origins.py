@@ -21,7 +21,7 @@ from lorair_cli.settings import Setting
 from lorair_cli.training.folder import RunFolder
 from lorair_cli.training.recipe import STAGES, Recipe, Stage
 from lorair_cli.training.reporting import Reporter
-from lorair_cli.weights.checkpoint import Checkpoint, CheckpointInfo, load_checkpoint, read_info
+from lorair_cli.weights.checkpoint import Checkpoint, CheckpointInfo, joined_licences, load_checkpoint, read_info
 from lorair_cli.weights.clip import clip_weights
 
 
@@ -122,6 +122,15 @@ class Origins:
     def history(self, stage: Stage) -> list[dict[str, Any]]:
         """What the stages before ``stage`` told about themselves."""
         return next((list(info.provenance.get("stages", [])) for info in self._told(stage)), [])
+
+    def inherited(self) -> dict[str, Any]:
+        """What the checkpoint to start from says about where it is from itself, and so about what grows out of it."""
+        told = {} if self.start is None else self.start.info.provenance
+        return {key: told[key] for key in ("source", "repository", "trained_on", "files") if key in told}
+
+    def licence(self, own: str) -> str:
+        """Of weights that are to have the licence ``own``: what those they start from ask for holds, too."""
+        return own if self.start is None else joined_licences(self.start.info.licence, own)
 
     def _told(self, stage: Stage) -> Iterator[CheckpointInfo]:
         """What those of :meth:`earlier` say about themselves, read without their weights."""

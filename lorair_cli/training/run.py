@@ -298,9 +298,10 @@ class TrainingRun:
             network=self.recipe.network if network is None else network.config,
             router=router.config,
             top_k=self.recipe.top_k,
-            licence=self.licence,
+            licence=origins.licence(self.licence),
             untouched_as=origins.untouched_as(stage),
             provenance={
+                **origins.inherited(),
                 "data": self.data_note,
                 "version": lorair_cli.__version__,
                 "command": self.command,

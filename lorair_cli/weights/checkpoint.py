@@ -251,6 +251,11 @@ def _assign(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
     module.load_state_dict(dict(state), assign=True)
 
 
+def joined_licences(*licences: str) -> str:
+    """Of what is made of several checkpoints: what any of them asks for, each said once, as SPDX writes it."""
+    return " AND ".join(dict.fromkeys(licence for text in licences for licence in text.split(" AND ")))
+
+
 def and_more(names: Collection[str]) -> str:
     """What follows the first of these names in an error."""
     return f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -14,7 +14,7 @@ from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.model.ranks import at_rank
 from lorair_cli.model.router import ROUTER_HEAD
 from lorair_cli.settings import Setting
-from lorair_cli.weights.checkpoint import Checkpoint
+from lorair_cli.weights.checkpoint import Checkpoint, joined_licences
 
 _NO_STRANGERS = "experts mean nothing to another network, and little to the prior of another router"
 
@@ -78,7 +78,11 @@ def combine(
     given |= {} if rank == had else {"rank": rank}
     part = "" if share == 1 else f", {share:g} of them"
     provenance = _provenance(base, donor, given, f"experts {', '.join(experts)}{part}")
-    return Checkpoint(replace(base.info, licence=_licence(base, donor), provenance=provenance), network, base.router)
+    return Checkpoint(
+        replace(base.info, licence=joined_licences(base.info.licence, donor.info.licence), provenance=provenance),
+        network,
+        base.router,
+    )
 
 
 def experts_alone(checkpoint: Checkpoint, base: Checkpoint, experts: tuple[str, ...], setting: Setting) -> Checkpoint:
@@ -129,7 +133,7 @@ def with_router(base: Checkpoint, donor: Checkpoint, any_router: bool = False) -
         base.info,
         router=donor.info.router,
         untouched_as=donor.info.untouched_as,
-        licence=_licence(base, donor),
+        licence=joined_licences(base.info.licence, donor.info.licence),
         provenance=provenance,
     )
     return Checkpoint(info, base.network, donor.router)
@@ -163,12 +167,6 @@ def _provenance(base: Checkpoint, donor: Checkpoint, given: Mapping[str, Any], w
     seen, more = (str(told.get("data", "not stated")) for told in (ours, theirs))
     joined = seen if f"; {more}; " in f"; {seen}; " else f"{seen}; {more}"
     return {**ours, "command": command, "data": joined, "stages": before + since}
-
-
-def _licence(base: Checkpoint, donor: Checkpoint) -> str:
-    """Of what is made of both: what either asks for."""
-    asked = (licence for part in (base, donor) for licence in part.info.licence.split(" AND "))
-    return " AND ".join(dict.fromkeys(asked))
 
 
 def _name(checkpoint: Checkpoint) -> str:

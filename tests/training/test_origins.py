@@ -294,3 +294,13 @@ def test_a_clip_router_starts_from_clip_and_leaves_it_alone(origins, listen, rec
     assert taken(router.encoder, published) == published.keys()
     trained = {name.split(".")[0] for name, p in router.named_parameters() if p.requires_grad}
     assert trained == {"mlp", "head"}
+
+
+def test_where_a_start_is_from_and_what_it_asks_for_go_on(origins, recipe):
+    assert origins().inherited() == {} and origins().licence("CC0-1.0") == "CC0-1.0"
+    start = landed(recipe)
+    told = {"source": "files of theirs", "repository": "owner/name", "command": "lorair train"}
+    start = replace(start, info=replace(start.info, licence="MIT AND Apache-2.0", provenance=told))
+    assert origins(start).inherited() == {"source": "files of theirs", "repository": "owner/name"}
+    assert origins(start).licence("Apache-2.0") == "MIT AND Apache-2.0"
+    assert origins(start).licence("CC-BY-4.0") == "MIT AND Apache-2.0 AND CC-BY-4.0"
