@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,6 +30,30 @@ def blended(before: Pixels, after: Pixels, strength: float) -> Pixels:
     """``before`` and ``after`` ``(h, w, 3)`` mixed, ``strength`` in [0, 1] parts of ``after``."""
     share = np.float32(strength)
     return _by_rows(before, after, lambda old, new: old * (1 - share) + new * share)
+
+
+class Mean:
+    """The mean of several results ``(h, w, 3)`` of one type, which come one at a time, rounded once."""
+
+    def __init__(self, rgb: Pixels, count: int = 1) -> None:
+        """Begin with ``rgb``, itself the mean of ``count`` results."""
+        self._rgb, self._count = rgb, count
+        self._total: npt.NDArray[np.unsignedinteger[Any]] | None = None  # of a single result none is needed
+
+    def add(self, rgb: Pixels) -> None:
+        """Take one more into the mean; at most 256 in all."""
+        if self._total is None:
+            self._total = self._rgb.astype(np.uint16 if self._rgb.dtype == np.uint8 else np.uint32)
+            self._total *= self._count
+        self._total += rgb
+        self._count += 1
+
+    def rgb(self) -> Pixels:
+        """The mean, halves rounded up; of the results' type."""
+        if self._total is None:
+            return self._rgb
+        rounded: Pixels = ((self._total + self._count // 2) // self._count).astype(self._rgb.dtype)
+        return rounded
 
 
 def greatest_change(before: Pixels, after: Pixels) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What experts are shown of a photo: itself, smaller, mirrored or upside down. The mean of all results errs least.
+"""What experts are shown of a photo: itself, smaller, mirrored or turned. The mean of all results errs least.
 
 Each copy costs a pass of the network. What is only tried is tried on the few that tell whether it helps; what is kept
 is made from all of them.
@@ -22,9 +22,12 @@ one a network sees twice as much at once."""
 JUDGED_BY_MUCH = frozenset(("haze", "shadow"))
 """Repaired on the smaller copy, too."""
 
-EITHER_WAY_UP = frozenset(("noise", "blur", "rain", "snow"))
+EITHER_WAY_UP = frozenset(("noise", "blur", "rain", "snow", "low-light"))
 """Looks much the same in a mirror and upside down, and gains most by it: on 20 validation photos rain 0.3 to 0.6 dB,
-blur 0.3 (12 of them), snow 0.2, noise 0.3 (6). Low light and JPEG gain less than 0.1."""
+blur 0.3 (12 of them), snow 0.2, noise 0.3 (6), low light 0.1 (14). JPEG gains 0.05."""
+
+ON_ITS_SIDE = frozenset(("blur",))
+"""Looks the same on its side, too, and gains 0.03 dB by that (14 validation photos)."""
 
 NOT_UPSIDE_DOWN = frozenset((HOLES,))
 """Gains 0.2 dB by its mirror image, and loses as much where the photo stands on its head (6 photos)."""
@@ -37,6 +40,8 @@ class Copy(NamedTuple):
     """Short side in pixels; None is the photo's own."""
     mirrored: bool = False
     upside_down: bool = False
+    on_its_side: bool = False
+    """Rows and columns change places, after all else."""
 
     def of(self, rgb: Pixels) -> Pixels:
         """The copy of a photo ``(h, w, 3)``."""
@@ -47,9 +52,13 @@ class Copy(NamedTuple):
         """What ``rgb`` is, when its copy ``given`` has become ``restored``."""
         if self.side is not None:
             restored = carried_over(self._turned(rgb), given, restored)
-        return self._turned(restored)
+        return self._flipped(restored.swapaxes(0, 1) if self.on_its_side else restored)
 
     def _turned(self, rgb: Pixels) -> Pixels:
+        flipped = self._flipped(rgb)
+        return np.ascontiguousarray(flipped.swapaxes(0, 1)) if self.on_its_side else flipped
+
+    def _flipped(self, rgb: Pixels) -> Pixels:
         rows = slice(None, None, -1 if self.upside_down else 1)
         columns = slice(None, None, -1 if self.mirrored else 1)
         return np.ascontiguousarray(rgb[rows, columns])
@@ -86,5 +95,9 @@ def further_copies(rgb: Pixels, degradations: Collection[str], afar: bool) -> tu
     mirrored = Copy(AFAR if afar else None, mirrored=True)
     if EITHER_WAY_UP.issuperset(degradations):
         upside_down = mirrored._replace(upside_down=True)
-        return mirrored, upside_down._replace(mirrored=False), upside_down
+        upright = mirrored, upside_down._replace(mirrored=False), upside_down
+        if not ON_ITS_SIDE.issuperset(degradations):
+            return upright
+        first = mirrored._replace(mirrored=False)
+        return *upright, *(copy._replace(on_its_side=True) for copy in (first, *upright))
     return (mirrored,) if NOT_UPSIDE_DOWN.issuperset(degradations) else ()

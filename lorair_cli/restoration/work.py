@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lorair_cli.imaging.arrays import Pixels, without_colour
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import Routing
-from lorair_cli.restoration.blending import blended, holes_filled
+from lorair_cli.restoration.blending import Mean, holes_filled
 from lorair_cli.restoration.copies import Copy, further_copies, tried_copies
 from lorair_cli.restoration.distance import belongs_afar
 from lorair_cli.restoration.tiled import ProgressCallback
@@ -46,10 +46,15 @@ class Work:
 
     def _mean(self, rgb: Pixels, count: int, copies: Iterable[Copy], photo: Photo, routing: Routing) -> Photo:
         """The mean of ``rgb`` ``(h, w, 3)``, itself that of ``count`` results, and of those that ``copies`` give."""
-        for number, copy in enumerate(copies, start=count + 1):
+        mean = Mean(rgb, count) if count else None
+        for copy in copies:
             # One at a time: a large photo must not be there as often.
             result = self._repaired(copy, photo.rgb, routing)
-            rgb = result if number == 1 else blended(rgb, result, 1 / number)
+            if mean is None:
+                mean = Mean(result)
+            else:
+                mean.add(result)
+        rgb = rgb if mean is None else mean.rgb()
         # The network answers in colour; what is judged and passed on must be the picture that will be written.
         return photo.with_rgb(without_colour(rgb) if photo.grey else rgb)
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lorair_cli.restoration.blending import LEAST_CHANGE, blended, holes_filled
+from lorair_cli.restoration.blending import LEAST_CHANGE, Mean, blended, holes_filled
 
 DTYPES = st.sampled_from([np.uint8, np.uint16])
 
@@ -60,3 +60,13 @@ def test_strength_goes_in_straight_lines(strength):
     before, after = (rng.integers(0, 256, (300, 3, 3)).astype(np.uint8) for _ in range(2))
     wanted = (1 - strength) * before + strength * after
     assert np.abs(blended(before, after, strength) - wanted).max() <= 0.5 + 1e-4
+
+
+@given(st.data(), st.sampled_from([np.uint8, np.uint16]), st.integers(1, 4), st.integers(0, 5))
+def test_a_mean_is_rounded_once(data, dtype, count, more):
+    first, *others = (data.draw(arrays(dtype, (2, 3, 3))) for _ in range(1 + more))
+    mean = Mean(first.copy(), count)
+    for rgb in others:
+        mean.add(rgb)
+    exact = (count * first.astype(float) + sum(rgb.astype(float) for rgb in others)) / (count + more)
+    assert mean.rgb().dtype == dtype and np.array_equal(mean.rgb(), np.floor(exact + 0.5))
