@@ -137,7 +137,7 @@ def test_the_page_holds_every_photo_and_nothing_from_elsewhere(lorair, photo, tm
 
 def test_the_page_is_whole_or_absent(lorair, photo, tmp_path):
     called = lorair("restore", photo, "-o", tmp_path / "out.png", "--report", photo / "page.html")  # a file, no folder
-    assert called.code == 1 and "page.html" in called.stderr and not (tmp_path / "out.png").exists()
+    assert called.code == 2 and "page.html" in called.stderr and not (tmp_path / "out.png").exists()
 
 
 def test_the_page_may_lie_among_the_results(lorair, photo, tmp_path):

@@ -14,10 +14,12 @@ from lorair_cli.restoration.checks import (
     LIKELY_BLUR,
     LIKELY_DARK,
     MISTY,
+    PERHAPS_DARK,
     PLAIN_TO_SEE,
     PLAINLY_LIGHTENED,
     PLAINLY_SHARPENED,
     REPAIRED,
+    REVEALED,
     SECOND,
     SHAKEN,
     SHARPENED,
@@ -191,8 +193,8 @@ def test_what_is_taken_for_something_else_was_blurred_if_sharpening_changes_it_e
 @pytest.mark.parametrize(
     ("seen", "dark"),
     [
-        ({"shadow": UNCLEAR - 0.01, "low-light": LIKELY_DARK}, True),
-        ({"shadow": UNCLEAR - 0.01, "low-light": LIKELY_DARK - 0.01}, False),
+        ({"shadow": UNCLEAR - 0.01, "low-light": PERHAPS_DARK}, True),
+        ({"shadow": UNCLEAR - 0.01, "low-light": PERHAPS_DARK - 0.01}, False),
         ({"shadow": UNCLEAR, "low-light": 0.2}, False),
         ({"jpeg": 0.4, "low-light": 0.3}, False),
         ({"jpeg": 0.3, "low-light": 0.4}, False),
@@ -202,9 +204,20 @@ def test_what_is_unclear_and_not_untouched_may_be_dark(seen, dark):
     assert may_be_dark(sees(**seen), "jpeg") == dark
 
 
-@pytest.mark.parametrize(("left", "dark"), [(BRIGHTENED - 0.01, True), (BRIGHTENED + 0.01, False)])
-def test_what_looks_dark_no_longer_when_it_is_brightened_was_dark(left, dark):
-    assert was_dark(sees(shadow=0.5, **{"low-light": 0.2}), sees(**{"low-light": 0.2 * left})) == dark
+@pytest.mark.parametrize(
+    ("low", "left", "blur", "dark"),
+    [
+        (LIKELY_DARK, BRIGHTENED - 0.01, 0.2, True),
+        (LIKELY_DARK, BRIGHTENED + 0.01, 0.2, False),
+        (LIKELY_DARK - 0.01, BRIGHTENED - 0.01, 0.2, False),
+        (LIKELY_DARK - 0.01, REPAIRED - 0.01, REVEALED, True),
+        (LIKELY_DARK - 0.01, REPAIRED + 0.01, REVEALED, False),
+        (LIKELY_DARK - 0.01, REPAIRED - 0.01, REVEALED - 0.01, False),
+    ],
+)
+def test_what_no_longer_looks_dark_or_at_last_looks_blurred_was_dark(low, left, blur, dark):
+    before = sees(shadow=0.5, **{"low-light": low})
+    assert was_dark(before, sees(blur=blur, **{"low-light": low * left})) == dark
 
 
 @pytest.mark.parametrize("height", [1, 255, 256, 257, 600])
