@@ -33,6 +33,7 @@ from lorair_cli.evaluation import metrics
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
+from lorair_cli.restoration.copies import EITHER_WAY_UP
 from lorair_cli.restoration.distance import OVER_THE_SCENE, is_large
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.settings import DEFAULT_SETTING, HOLES, TEN_DEGRADATIONS
@@ -42,7 +43,7 @@ from lorair_cli.weights.loading import load_weights
 Pixels = npt.NDArray[np.uint8]
 Recipe = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.float32]]
 UNTOUCHED = "untouched"
-BY_ITSELF = {HOLES} | OVER_THE_SCENE
+BY_ITSELF = {HOLES} | OVER_THE_SCENE | EITHER_WAY_UP
 """What ``lorair restore`` repairs otherwise than in one pass over the photo alone."""
 
 
