@@ -1,13 +1,16 @@
 """Photos to learn from, and a listener that can interrupt."""
 
+from dataclasses import replace
+
 import cv2
 import pytest
 import skimage.data
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from runs import training
 
 from lorair_cli.data.clean import CleanPhotos
-from lorair_cli.training.recipe import Recipe
+from lorair_cli.training.recipe import STAGES, Recipe
 from lorair_cli.training.recipe_file import read_recipe
 
 
@@ -51,3 +54,22 @@ def clean(tmp_path_factory) -> CleanPhotos:
     for index, (y, x) in enumerate([(0, 0), (100, 200), (300, 50)]):
         cv2.imwrite(str(folder / f"{index}.png"), scene[y : y + 64 + 16 * index, x : x + 80, ::-1])
     return CleanPhotos.find([folder])
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory, recipe, clean):
+    """The folder of a run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    valid = replace(clean, paths=clean.paths[:1])
+
+    class Silent:
+        def line(self, text):
+            pass
+
+        def progress(self, stage, done, loss, rate, seconds_left):
+            pass
+
+    result = training(folder, recipe, clean, valid=valid).run(STAGES, Accelerator(cpu=True), Silent())
+    assert result == folder / "finetune.safetensors"
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return folder
