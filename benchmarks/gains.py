@@ -33,18 +33,14 @@ from lorair_cli.evaluation import metrics
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
-from lorair_cli.restoration.copies import EITHER_WAY_UP
-from lorair_cli.restoration.distance import OVER_THE_SCENE, is_large
 from lorair_cli.restoration.restorer import Restorer
-from lorair_cli.settings import DEFAULT_SETTING, HOLES, TEN_DEGRADATIONS
+from lorair_cli.settings import DEFAULT_SETTING, TEN_DEGRADATIONS
 from lorair_cli.weights.checkpoint import Checkpoint
 from lorair_cli.weights.loading import load_weights
 
 Pixels = npt.NDArray[np.uint8]
 Recipe = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.float32]]
 UNTOUCHED = "untouched"
-BY_ITSELF = {HOLES} | OVER_THE_SCENE | EITHER_WAY_UP
-"""What ``lorair restore`` repairs otherwise than in one pass over the photo alone."""
 
 
 def training_recipes() -> Iterator[tuple[str, str, Recipe]]:
@@ -130,13 +126,7 @@ def main() -> None:
             result = restorer.restore(Photo(lq), choices=Choices(passes=None))
             before.append(psnr(lq, gt))
             after.append(psnr(result.photo.rgb, gt))
-            # Most photos get one pass by the router's choice anyway, and all of what it changes.
-            as_routed = (
-                result.passes == (result.diagnosis,)
-                and result.diagnosis.likeliest not in BY_ITSELF
-                and not is_large(lq)
-            )
-            single = result if as_routed else restorer.restore(Photo(lq))
+            single = restorer.restore(Photo(lq))
             one_pass.append(psnr(single.photo.rgb, gt))
             if args.by_hand and degradation != UNTOUCHED:
                 experts = {degradation: 1.0}

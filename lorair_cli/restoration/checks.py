@@ -110,6 +110,11 @@ UNCLEAR = 0.6
 LIKELY_BLUR = 0.1
 """... and how probable blur must be, ..."""
 
+SHARPENED_INSTEAD = 2.5
+"""... and how many times as much as its finest detail its expert must change the photo. Of 4,100 photos that no test
+figure is of, with every degradation and none, 50 are tried. Four are changed so much: all are blurred, and gain 2 to 11
+dB, most where they were taken for hazy. Of those that are not blurred none is changed more than 2.2 times."""
+
 PERHAPS_DARK = 0.06
 """How probable low light must be for its expert to be tried in place of something else as unclear."""
 
@@ -125,11 +130,6 @@ BRIGHTENED = 0.2
 """... for so little of it to be enough, if that is what is left. Of 29 such photos 17 have so little left. Nine of them
 would not be brightened otherwise, all of which were blurred and then darkened, and gain 6 to 10 dB; one with scratches
 loses 15."""
-
-SHARPENED_INSTEAD = 2.5
-"""... and how many times as much as its finest detail its expert must change the photo. Of 4,100 photos that no test
-figure is of, with every degradation and none, 50 are tried. Four are changed so much: all are blurred, and gain 2 to 11
-dB, most where they were taken for hazy. Of those that are not blurred none is changed more than 2.2 times."""
 
 
 def can_check(degradations: Collection[str], experts: int, nothing: str) -> bool:

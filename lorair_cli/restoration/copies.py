@@ -92,12 +92,11 @@ def further_copies(rgb: Pixels, degradations: Collection[str], afar: bool) -> tu
     """
     if not degradations or (is_large(rgb) and not afar):
         return ()
-    mirrored = Copy(AFAR if afar else None, mirrored=True)
-    if EITHER_WAY_UP.issuperset(degradations):
-        upside_down = mirrored._replace(upside_down=True)
-        upright = mirrored, upside_down._replace(mirrored=False), upside_down
-        if not ON_ITS_SIDE.issuperset(degradations):
-            return upright
-        first = mirrored._replace(mirrored=False)
-        return *upright, *(copy._replace(on_its_side=True) for copy in (first, *upright))
-    return (mirrored,) if NOT_UPSIDE_DOWN.issuperset(degradations) else ()
+    first = Copy(AFAR if afar else None)
+    mirrored, upside_down = first._replace(mirrored=True), first._replace(upside_down=True)
+    if not EITHER_WAY_UP.issuperset(degradations):
+        return (mirrored,) if NOT_UPSIDE_DOWN.issuperset(degradations) else ()
+    further = mirrored, upside_down, mirrored._replace(upside_down=True)
+    if not ON_ITS_SIDE.issuperset(degradations):
+        return further
+    return *further, *(copy._replace(on_its_side=True) for copy in (first, *further))

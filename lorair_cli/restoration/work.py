@@ -32,30 +32,28 @@ class Work:
 
     def tried(self, photo: Photo, routing: Routing) -> Photo:
         """``photo``, repaired by the experts of ``routing`` as well as it takes to see whether they help."""
-        copies: tuple[Copy, ...] = (Copy(),)
-        if self.by_itself:
-            copies = tried_copies(photo.rgb, self._treated(routing), self._belongs_afar(routing))
-        return self._mean(photo.rgb, 0, copies, photo, routing)
+        first, *others = self._tried_copies(photo, routing) if self.by_itself else (Copy(),)
+        mean = Mean(self._repaired(first, photo.rgb, routing))
+        return self._with_more(mean, others, photo, routing)
 
     def refined(self, photo: Photo, restored: Photo, routing: Routing) -> Photo:
         """``restored``, which :meth:`tried` made of ``photo``, made better by more copies."""
-        names, afar = self._treated(routing), self._belongs_afar(routing)
-        copies = further_copies(photo.rgb, names, afar) if self.by_itself else ()
-        count = len(tried_copies(photo.rgb, names, afar))
-        return self._mean(restored.rgb, count, copies, photo, routing) if copies else restored
+        if not self.by_itself:
+            return restored
+        copies = further_copies(photo.rgb, self._treated(routing), self._belongs_afar(routing))
+        mean = Mean(restored.rgb, len(self._tried_copies(photo, routing)))
+        return self._with_more(mean, copies, photo, routing) if copies else restored
 
-    def _mean(self, rgb: Pixels, count: int, copies: Iterable[Copy], photo: Photo, routing: Routing) -> Photo:
-        """The mean of ``rgb`` ``(h, w, 3)``, itself that of ``count`` results, and of those that ``copies`` give."""
-        mean = Mean(rgb, count) if count else None
+    def _tried_copies(self, photo: Photo, routing: Routing) -> tuple[Copy, ...]:
+        return tried_copies(photo.rgb, self._treated(routing), self._belongs_afar(routing))
+
+    def _with_more(self, mean: Mean, copies: Iterable[Copy], photo: Photo, routing: Routing) -> Photo:
+        """``photo`` with the ``mean`` of results, when those that ``copies`` give have come to it."""
         for copy in copies:
             # One at a time: a large photo must not be there as often.
-            result = self._repaired(copy, photo.rgb, routing)
-            if mean is None:
-                mean = Mean(result)
-            else:
-                mean.add(result)
-        rgb = rgb if mean is None else mean.rgb()
+            mean.add(self._repaired(copy, photo.rgb, routing))
         # The network answers in colour; what is judged and passed on must be the picture that will be written.
+        rgb = mean.rgb()
         return photo.with_rgb(without_colour(rgb) if photo.grey else rgb)
 
     def _repaired(self, copy: Copy, rgb: Pixels, routing: Routing) -> Pixels:
