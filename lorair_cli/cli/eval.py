@@ -157,7 +157,8 @@ def _print(
     header = ["image", *(f"{score} {what}" for score in after for what, _ in shown)]
 
     def line(name: str, scores: dict[str, dict[str, float]]) -> list[str]:
-        return [name, *(decimals(score, scores[what][score]) for score in after for what, _ in shown)]
+        found = ((score, scores[what].get(score)) for score in after for what, _ in shown)
+        return [name, *("" if value is None else decimals(score, value) for score, value in found)]
 
     lines = [line(r.image, {"input": r.before, "result": r.after}) for r in records]
     # A mean over a part must not look like one over all.

@@ -88,7 +88,10 @@ class CleanPhotos:
                 photo = _decode(path)
                 with atomic_write(file) as out:  # several processes may do so at once
                     np.save(out, photo)
-            return np.asarray(np.load(file, mmap_mode="r"))
+            kept = np.asarray(np.load(file, mmap_mode="r"))
+            if kept.dtype != np.uint8 or kept.ndim != 3 or kept.shape[2] != 3:
+                raise ValueError(f"{file.name} is no decoded photo")
+            return kept
         except (OSError, ValueError, EOFError) as error:  # the last where a full disk left a copy empty
             raise TrainingError(
                 f"{path}: no decoded copy in {cache}: {error}", "empty the cache, or train without it"

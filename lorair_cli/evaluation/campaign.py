@@ -59,10 +59,10 @@ def select(datasets: Sequence[str], setting: str | None, table: int | None) -> S
         roman = printed.setting
     elif not datasets:
         datasets = [b.name for b in registry.of_setting(roman)] + [g.name for g in registry.group if g.setting == roman]
-    found = [registry.find(name) for name in datasets]
+    found = [registry.find(name, roman) for name in datasets]
     if setting is None and printed is None and isinstance(found[0], Group):
         roman = found[0].setting  # a mean of sets is meant by the protocols of its own setting
-    members = [b for name in datasets for b in registry.members(name)]
+    members = [b for entry in found for b in registry.members(entry.name)]
     groups = dict.fromkeys(entry for entry in found if isinstance(entry, Group))
     unique = {b.name: b for b in members}
     return Selection(tuple(unique.values()), tuple(groups), roman, weights_setting, printed)

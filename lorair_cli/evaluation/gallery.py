@@ -42,7 +42,7 @@ class Gallery:
             meter: how pictures are prepared.
         """
         score = f"psnr@{meter.protocols[0].name}"
-        measured = {record.image: record for record in records if score in record.after}
+        measured = {r.image: r for r in records if score in r.before and score in r.after}
         gains = {name: record.after[score] - record.before[score] for name, record in measured.items()}
         if not gains:
             return

@@ -48,7 +48,7 @@ class Record:
     image: str
     weights: str
     before: dict[str, float]
-    """Scores of the input itself."""
+    """Scores of the input itself, but for those that it cannot have, as one of another size than its result."""
     after: dict[str, float]
     """Scores of the result."""
     recognised: str = ""
@@ -221,10 +221,11 @@ class Meter:
             wanted |= {f"{metric}@{name}" for name in measured for metric in ("psnr", "ssim") if metric in self.metrics}
         return wanted
 
-    def scores(self, rgb: Values, pair: Pair) -> Scores:
+    def scores(self, rgb: Values, pair: Pair, whole: bool = True) -> Scores:
         """All scores of a result ``rgb`` in [0, 1] for a prepared pair.
 
-        Raises ``ImageError``, which names the picture, if it does not fit the pair's ground truth.
+        Raises ``ImageError``, which names the picture, if it does not fit the pair's ground truth; unless ``whole`` the
+        scores that it cannot have are left out instead.
         """
         found: Scores = {}
         if pair.gt is not None and {"psnr", "ssim"} & set(self.metrics):
@@ -233,6 +234,8 @@ class Meter:
                     try:
                         psnr, ssim = protocol.score(rgb, pair.gt)
                     except ImageError as error:
+                        if not whole:
+                            continue
                         raise ImageError(f"{pair.name}: {error.message}", error.hint) from error
                     found |= {f"psnr@{protocol.name}": psnr, f"ssim@{protocol.name}": ssim}
         if "loe" in self.metrics:
@@ -241,8 +244,13 @@ class Meter:
             found["loe"] = loe(pair.lq, eight_bits(rgb))
         truth = None if pair.gt is None else pair.gt / np.float32(255)
         for name, metric in self.learned.items():
-            if _possible(name, truth is not None):
-                found[name] = metric.call(np.clip(rgb, 0, 1), truth)
+            if not _possible(name, truth is not None):
+                continue
+            if LEARNED[name].against_truth and truth is not None and truth.shape != rgb.shape:
+                if not whole:
+                    continue
+                raise ImageError(f"{pair.name}: the result has another size than its ground truth")
+            found[name] = metric.call(np.clip(rgb, 0, 1), truth)
         wanted = self.expected(pair.gt is not None)
         return {name: float(value) for name, value in found.items() if name in wanted}
 
@@ -314,8 +322,9 @@ def _measured(
     networks = {name: metric.label for name, metric in meter.learned.items() if name in wanted}
     measured = record is not None and wanted <= record.after.keys() and networks.items() <= record.networks.items()
     if record is None or folders or not measured:
-        # First the input's: what cannot be measured need not be restored.
-        before = meter.scores(pair.lq / np.float32(255), pair)
+        # First the input's: where its size does not fit, what is made of it has the same, and need not be restored.
+        fits = subject.saved or pair.gt is None or pair.lq.shape == pair.gt.shape
+        before = meter.scores(pair.lq / np.float32(255), pair, whole=not fits)
         result = meter.restored(subject, pair)
         # What was measured earlier, by other metrics, stays true.
         known = record or Record(key, benchmark, pair.name, subject.weights, {}, {})

@@ -94,6 +94,11 @@ class Benchmark:
             if len({(PROTOCOLS[n].multiple, PROTOCOLS[n].split) for n in names}) > 1:
                 raise ValueError(f"protocols.{setting} of {self.name} cut pictures in different ways")
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The paper's settings that it is part of."""
+        return tuple(self.protocols)
+
     def protocols_for(self, setting: str) -> tuple[Protocol, ...]:
         """Its protocols in the paper's ``setting``, or in its first one where it is no part of that."""
         names = self.protocols.get(setting) or next(iter(self.protocols.values()))
@@ -113,6 +118,11 @@ class Group:
     members: tuple[str, ...]
     aliases: tuple[str, ...] = ()
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The paper's settings that it is part of: its one."""
+        return (self.setting,)
+
 
 @dataclass(frozen=True)
 class Registry:
@@ -123,10 +133,16 @@ class Registry:
     group: tuple[Group, ...]
 
     def __post_init__(self) -> None:
-        """Refuse names that are used twice or do not exist: ``ValueError``."""
-        names = [_plain(n) for entry in self.entries for n in (entry.name, *entry.aliases)]
-        if twice := sorted({n for n in names if names.count(n) > 1}):
-            raise ValueError(f"used twice: {', '.join(twice)}")
+        """Refuse names that are used twice or do not exist: ``ValueError``.
+
+        Two benchmarks may share an alias where no setting has both, as papers call different things "Rain100L".
+        """
+        names = [_plain(entry.name) for entry in self.entries]
+        names += {_plain(n) for entry in self.entries for n in entry.aliases}
+        shared = [(_plain(n), s) for entry in self.entries for n in entry.aliases for s in entry.settings]
+        twice = {n for n in names if names.count(n) > 1} | {n for n, s in shared if shared.count((n, s)) > 1}
+        if twice:
+            raise ValueError(f"used twice: {', '.join(sorted(twice))}")
         known = {b.name for b in self.benchmark}
         if lost := sorted({m for g in self.group for m in g.members} - known):
             raise ValueError(f"members that are no benchmarks: {', '.join(lost)}")
@@ -138,14 +154,18 @@ class Registry:
         """Benchmarks, then groups."""
         return (*self.benchmark, *self.group)
 
-    def find(self, name: str) -> Benchmark | Group:
+    def find(self, name: str, setting: str = "") -> Benchmark | Group:
         """The benchmark or group called ``name`` or known by it as an alias, whatever its case.
 
-        Raises ``UsageError`` with the nearest names otherwise.
+        Of several with that alias it is the one in the paper's ``setting``, else the first. Raises ``UsageError`` with
+        the nearest names where there is none.
         """
-        entries = {_plain(n): e for e in self.entries for n in (e.name, *e.aliases)}
-        if (wanted := _plain(name)) in entries:
-            return entries[wanted]
+        entries: dict[str, list[Benchmark | Group]] = {}
+        for entry in self.entries:
+            for known in (entry.name, *entry.aliases):
+                entries.setdefault(_plain(known), []).append(entry)
+        if found := entries.get(wanted := _plain(name)):
+            return next((entry for entry in found if setting in entry.settings), found[0])
         near = difflib.get_close_matches(wanted, entries, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}? " if near else ""
         raise UsageError(f"there is no benchmark {name!r}", f"{hint}`lorair bench --list` names them all")

@@ -13,6 +13,7 @@ import torch
 
 from lorair_cli.data.contact_sheet import sample_photos
 from lorair_cli.errors import UsageError
+from lorair_cli.imaging.limits import MAX_PIXELS
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
@@ -37,10 +38,12 @@ class Speed:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """``1920x1080`` as width and height in pixels; ``UsageError`` if it is no size."""
+    """``1920x1080`` as width and height in pixels; ``UsageError`` if it is no size, or that of no photo."""
     match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text.strip())
     if match is None or 0 in (width := int(match[1]), height := int(match[2])):
         raise UsageError(f"{text!r} is no size", "write it as 1920x1080")
+    if width * height > MAX_PIXELS:
+        raise UsageError(f"{text} is larger than any photo", f"at most {MAX_PIXELS / 1e6:.0f} megapixels")
     return width, height
 
 

@@ -192,8 +192,8 @@ def least_sharpening_instead(before: Diagnosis) -> float:
     return SHARPENED_INSTEAD if unclear else math.inf
 
 
-def least_sharpening(diagnosis: Diagnosis, passes: Sequence[Diagnosis], large: bool) -> float | None:
-    """Whether a photo that ``passes`` have restored is worth a try of the expert for blur, and what tells that it was.
+def least_sharpening(diagnosis: Diagnosis, passes: Sequence[Diagnosis], large: bool) -> float:
+    """What tells that a photo that ``passes`` have restored was blurred, if it is worth a try of the expert for that.
 
     A repaired photo is often soft, and to a router as good as blurred. The expert changes it less, though.
 
@@ -203,17 +203,18 @@ def least_sharpening(diagnosis: Diagnosis, passes: Sequence[Diagnosis], large: b
         large: whether the photo is large.
 
     Returns:
-        How many times as much as its own finest detail the expert must change the photo; None if it need not be tried.
+        How many times as much as its own finest detail the expert must change the photo; infinitely if it
+        need not be tried.
     """
     repaired = [before.treated for before in passes]
     if not repaired or any(BLUR in experts for experts in repaired):
-        return None
+        return math.inf
     probability = diagnosis.probabilities.get(BLUR, 0.0) if diagnosis.likeliest == BLUR else 0.0
     if large:  # has no detail as fine as its pixels, blurred or not
-        return 0.0 if probability >= BEYOND_DOUBT else None
+        return 0.0 if probability >= BEYOND_DOUBT else math.inf
     if LOW_LIGHT in repaired[-1]:  # in the dark nobody sees blur, a router neither
         return SHAKEN
-    return PLAINLY_SHARPENED if probability >= SOFT else None
+    return PLAINLY_SHARPENED if probability >= SOFT else math.inf
 
 
 def may_be_dark(before: Diagnosis, nothing: str) -> bool:

@@ -53,7 +53,7 @@ def restored_by_itself(photo: Photo, only_if: float | None, work: Work) -> tuple
             done = _checked(photo, routing, work)
         else:
             least = least_sharpening(diagnosis, passes, is_large(photo.rgb))
-            if least is None or (only_if is not None and diagnosis.probabilities[BLUR] < only_if):
+            if least == math.inf or (only_if is not None and diagnosis.probabilities[BLUR] < only_if):
                 break
             done = _attempt(photo, restorer.told(routing, {BLUR: 1.0}), work)
             if not was_blurred(photo.rgb, done.changed, least):

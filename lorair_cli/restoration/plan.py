@@ -139,6 +139,9 @@ def _with_targets(photos: Sequence[Found], output: str | None, format_: str | No
     if first.path is None:
         raise UsageError("a photo from standard input has no name", "name the result: -o FILE, or -o - for a pipe")
     if output is not None and is_there(Path(output)) and not is_folder(Path(output)):
+        if not others and first.below is None:
+            hint = f"name a folder, or a file that ends in one of {', '.join(sorted(WRITABLE))}"
+            raise UsageError(f"{printable(output)} is a file, and its name says no format", hint)
         raise UsageError(f"{printable(output)} is a file", "several photos need a folder to go to")
     if output is not None and _is_file_name(output) and Path(output).suffix.lower() in WRITABLE:
         hint = "name a folder, ending in / if it is not there and has a suffix"

@@ -226,7 +226,7 @@ class Restorer:
         if passes and choices.strength < 1:
             restored = restored.with_rgb(blended(photo.rgb, restored.rgb, choices.strength))
         seconds = time.perf_counter() - started
-        return Restoration(restored, first, work.tiles, seconds, tuple(passes), tuple(dict.fromkeys(work.notes)))
+        return Restoration(restored, first, work.tiles, seconds, tuple(passes), tuple(dict.fromkeys(work.way.notes)))
 
     def _as_told(self, photo: Photo, choices: Choices, work: Work) -> tuple[Photo, Diagnosis, list[Diagnosis]]:
         """A number of passes, by the router's experts or the user's: the result, the first diagnosis, one per pass."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -40,6 +41,17 @@ def smallest_tile(config: NetworkConfig) -> int:
     return OVERLAP + config.multiple
 
 
+@dataclass
+class Way:
+    """How the network goes over a photo. A fault changes it, and a further copy of the photo goes the way that held."""
+
+    precision: Precision
+    widest: int | None = None
+    """Side in pixels of the largest tile that memory is known to allow, once it has run out."""
+    notes: list[str] = field(default_factory=list)
+    """A line for each new start."""
+
+
 class TiledNetwork:
     """A network with experts that restores photos of any size, under one mixture of its experts at a time.
 
@@ -60,9 +72,8 @@ class TiledNetwork:
         rgb: Pixels,
         routing: Routing,
         tile: int,
-        precision: Precision,
+        way: Way,
         progress: ProgressCallback | None,
-        notes: list[str],
     ) -> tuple[Pixels, int]:
         """One pass over a photo; started again after a fault that smaller tiles or float32 mend.
 
@@ -70,9 +81,8 @@ class TiledNetwork:
             rgb: ``(h, w, 3)``.
             routing: its prior and the mixture to restore it with.
             tile: side of a tile in pixels; 0 restores it in one piece.
-            precision: of the network.
+            way: precision of the network, and what faults allow.
             progress: called after each tile.
-            notes: gets a line for each new start.
 
         Returns:
             The restored ``(h, w, 3)`` of the same depth, and its number of tiles.
@@ -82,17 +92,17 @@ class TiledNetwork:
         """
         least = max(SMALLEST_HALVED, smallest_tile(self.network.config))
         longest = max(*rgb.shape[:2], least)
-        side = min(tile or longest, longest)
+        side = min(tile or longest, longest, way.widest or longest)
         while True:
             try:
-                return self._restore_tiles(rgb, routing, side, precision, progress)
+                return self._restore_tiles(rgb, routing, side, way.precision, progress)
             except _NoColoursError as error:
-                if precision != "float16":
+                if way.precision != "float16":
                     raise ImageError(
-                        f"the network gave values that are no colours in {precision}", error.hint
+                        f"the network gave values that are no colours in {way.precision}", error.hint
                     ) from error
-                precision = "float32"
-                notes.append("float16 gave values that are no colours: restored in float32")
+                way.precision = "float32"
+                way.notes.append("float16 gave values that are no colours: restored in float32")
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -100,8 +110,8 @@ class TiledNetwork:
                     message = f"out of memory on {self.device}, even with tiles of {side} pixels"
                     raise ImageError(message, FREE_SOME) from error
                 halved = max(side // 2, least)
-                notes.append(f"out of memory with tiles of {side} pixels: restored with tiles of {halved}")
-                side = halved
+                way.notes.append(f"out of memory with tiles of {side} pixels: restored with tiles of {halved}")
+                side = way.widest = halved
             # Only here, where the exception and the tensors in its frames are gone, can their memory come back.
             release(self.device)
 

@@ -12,7 +12,7 @@ from lorair_cli.model.routing import Routing
 from lorair_cli.restoration.blending import Mean, holes_filled
 from lorair_cli.restoration.copies import Copy, further_copies, tried_copies
 from lorair_cli.restoration.distance import belongs_afar
-from lorair_cli.restoration.tiled import ProgressCallback
+from lorair_cli.restoration.tiled import ProgressCallback, Way
 from lorair_cli.settings import HOLES
 
 if TYPE_CHECKING:
@@ -27,8 +27,12 @@ class Work:
     progress: ProgressCallback | None = None
     by_itself: bool = False
     """The program decides how far to go: holes are filled and nothing else, large photos are repaired from afar."""
-    notes: list[str] = field(default_factory=list)
     tiles: int = 0
+    way: Way = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin as the restorer is set."""
+        self.way = Way(self.restorer.precision)
 
     def tried(self, photo: Photo, routing: Routing) -> Photo:
         """``photo``, repaired by the experts of ``routing`` as well as it takes to see whether they help."""
@@ -60,7 +64,7 @@ class Work:
         """What a photo ``(h, w, 3)`` becomes when the network repairs that copy of it."""
         given, restorer = copy.of(rgb), self.restorer
         restored, tiles = restorer.require_network().restore(
-            given, routing, restorer.tile_for(given), restorer.precision, self.progress, self.notes
+            given, routing, restorer.tile_for(given), self.way, self.progress
         )
         self.tiles += tiles
         restored = copy.back(rgb, given, restored)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 from torch.utils.data import Dataset
 
 import lorair_cli
@@ -19,6 +20,7 @@ from lorair_cli.data.clean import CleanPhotos, told_apart
 from lorair_cli.data.pairs import Sample, SyntheticPairs
 from lorair_cli.data.real import MixedPairs, RealPairs
 from lorair_cli.errors import UsageError
+from lorair_cli.model.experts import EXPERT_TENSORS
 from lorair_cli.model.network import RestorationNetwork, parameter_count
 from lorair_cli.model.router import Router
 from lorair_cli.settings import HOLES, Setting
@@ -206,9 +208,8 @@ class TrainingRun:
             observe=observe,
             saving=saving,
         )
-        module = objective.module
-        trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
-        reporter.line(f"{stage}: trains {trained:,} of {parameter_count(module):,} parameters")
+        module, learning = objective.module, self._learning(network)
+        reporter.line(f"{stage}: trains {_trained(module, learning):,} of {parameter_count(module):,} parameters")
         clock = run.run(accelerator, reporter)
         if clock is None:
             return None
@@ -243,10 +244,16 @@ class TrainingRun:
                 self._label(self.recipe.untouched_as),
             )
         router = router.requires_grad_(False).to(accelerator.device)
-        experts, finetune = network.config.experts, self.recipe.finetune
         # Where the experts alone learn, a photo for an expert that does not has nothing to teach.
-        learning = finetune.learning(self.setting.degradations) if experts and finetune.trains == "experts" else None
-        return RestorationObjective(network, router, experts, self.recipe.top_k, epsilon, learning)
+        learning = self._learning(network)
+        return RestorationObjective(network, router, network.config.experts, self.recipe.top_k, epsilon, learning)
+
+    def _learning(self, network: RestorationNetwork | None) -> tuple[bool, ...] | None:
+        """For each expert, whether it learns; None where the stage trains more than experts, or has none."""
+        finetune = self.recipe.finetune
+        if network is None or not network.config.experts or finetune.trains != "experts":
+            return None
+        return finetune.learning(self.setting.degradations)
 
     def _label(self, degradation: str) -> int | None:
         """Its label; None if the setting does not have it."""
@@ -321,3 +328,13 @@ def _score_of(best: Path) -> float:
     if not best.is_file():
         return -math.inf
     return float(read_info(best).provenance["stages"][-1]["score"])
+
+
+def _trained(module: nn.Module, learning: Sequence[bool] | None) -> int:
+    """How many numbers of ``module`` learn: of a tensor that holds all experts, the part of those that do."""
+    trained = 0
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            share = learning if learning is not None and name.endswith(EXPERT_TENSORS) else (True,)
+            trained += parameter.numel() // len(share) * sum(share)
+    return trained

@@ -264,6 +264,7 @@ def test_speed_of_several_passes(common, call):
         (["--list", "--json", "--csv"], "exclude each other"),
         (["--dataset", "builtin", "--metrics", "psnrr"], "no metric 'psnrr'"),
         (["--speed", "--size", "big"], "'big' is no size"),
+        (["--speed", "--size", "99999x99999"], "99999x99999 is larger than any photo"),
         (["--speed", "--table", 1], "no data sets"),
         (["--speed", "--html", "x.html", "--metrics", "psnr"], "no data sets, and has no use for --metrics, --html"),
         (["--speed", "--limit", 1], "has no use for --limit"),

@@ -146,6 +146,21 @@ def test_a_picture_that_cannot_be_measured_is_named_and_the_others_go_on(folders
     assert code == 1 and stdout.splitlines()[-1].startswith("mean of 1 of 4,")
 
 
+def test_an_input_of_another_size_does_not_cost_its_result(folders, call):
+    cv2.imwrite(str(folders / "lq" / "0.png"), np.zeros((35, 40, 3), np.uint8))
+    arguments = ["--input", folders / "lq", "--target", folders / "gt", "--restored", folders / "other"]
+    code, stdout, _ = call(*arguments, "--metrics", "psnr", "--json")
+    answer = json.loads(stdout)
+    assert code == 0 and [i["image"] for i in answer["images"]] == ["0", "1"] and answer["mean_of_input"] == {}
+    assert answer["images"][0]["input"] == {}
+    assert answer["images"][1]["input"]["psnr@rgb"] == pytest.approx(psnr(8))
+    assert answer["mean"]["psnr@rgb"] == pytest.approx(psnr(2))
+    code, stdout, _ = call(*arguments, "--metrics", "psnr", "--csv")
+    lines = list(csv.DictReader(io.StringIO(stdout)))
+    assert code == 0 and [bool(line["psnr@rgb input"]) for line in lines] == [False, True, False]
+    assert all(float(line["psnr@rgb result"]) == pytest.approx(psnr(2), abs=0.01) for line in lines)
+
+
 def test_by_position_numbers_count_as_numbers(folders, call):
     for kind, names in (("lq", "{}.png"), ("other", "{}.png"), ("gt", "GT_{:02}.png")):
         for path in (folders / kind).iterdir():

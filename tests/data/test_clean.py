@@ -153,3 +153,7 @@ def test_a_cache_that_cannot_be_used_is_one_line(tmp_path):
         next((tmp_path / "cache").iterdir()).write_bytes(left)
         with pytest.raises(TrainingError, match="no decoded copy"):
             photos.read(0)
+    for other in (np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3), np.float32), np.zeros((4, 5, 4), np.uint8)):
+        np.save(next((tmp_path / "cache").iterdir()), other)
+        with pytest.raises(TrainingError, match="is no decoded photo"):
+            photos.read(0)

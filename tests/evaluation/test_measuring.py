@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 import torch
 
-from lorair_cli.errors import LorairError, UsageError
+from lorair_cli.errors import ImageError, LorairError, UsageError
 from lorair_cli.evaluation import measuring
 from lorair_cli.evaluation.datasets import Pair
 from lorair_cli.evaluation.learned import load_fid, load_learned
@@ -165,6 +165,17 @@ def test_learned_metrics_through_pyiqa(stub, pairs, capsys):
     assert stub.made == ["lpips", "lpips-vgg", "lpips-vgg", "niqe", "fid"]
     out, err = capsys.readouterr()
     assert out == "" and "Downloading fid" in err and "Computing FID" in err  # stdout is for data
+
+
+def test_a_learned_metric_of_an_input_or_a_result_of_another_size(stub, pairs):
+    pair = pairs[0]
+    small = Pair(pair.name, np.ascontiguousarray(pair.lq[::2, ::2]), pair.gt)
+    whole = Subject(lambda _: Restored(pair.gt / np.float32(255)), "w", "", saved=True)
+    records, _ = measure("set", [small], whole, meter("lpips-alex", "niqe"), Store(None))
+    assert records[0].after["lpips-alex"] == 0 and records[0].before.keys() == {"niqe"}
+    half = replace(whole, restore=lambda _: Restored(small.lq / np.float32(255)))
+    with pytest.raises(ImageError, match=f"{pair.name}: the result has another size than its ground truth"):
+        measure("set", [pair], half, meter("lpips-alex"), Store(None))
 
 
 def test_learned_metrics_that_cannot_be_had(monkeypatch):

@@ -25,6 +25,25 @@ def test_names_and_aliases(name, expected):
     assert [b.name for b in REGISTRY.members(name)] == expected
 
 
+@pytest.mark.parametrize(("setting", "expected"), [("III", "rain100l-promptir"), ("IV", "derain-rain100l")])
+def test_an_alias_means_the_benchmark_of_the_setting(setting, expected):
+    assert REGISTRY.find("Rain100L", setting).name == expected
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [("a", "I", ("x",)), ("b", "I", ("x",))],
+        [("a", "I", ("b",)), ("b", "II", ())],
+        [("a", "I", ()), ("A", "II", ())],
+    ],
+)
+def test_names_that_could_mean_two_things_are_refused(names):
+    groups = tuple(Group(name, setting, (), aliases) for name, setting, aliases in names)
+    with pytest.raises(ValueError, match="used twice"):
+        Registry({}, (), groups)
+
+
 def test_did_you_mean():
     with pytest.raises(UsageError, match=r"did you mean .*snow100k-l"):
         REGISTRY.find("snow100kl")
@@ -99,6 +118,7 @@ def test_settings_and_tables_select_their_benchmarks():
     fourth = select([], "5task", None)
     assert fourth.setting == "IV" and "derain-5sets" in {g.name for g in fourth.groups}
     assert select(["builtin"], None, None).weights_setting == "10task"
+    assert [b.name for b in select(["Rain100L"], "5task", None).benchmarks] == ["derain-rain100l"]
     assert select(["Snow100K-2sets"], None, None).setting == "IV" and select(["lol"], None, None).setting == "V"
     assert select([], None, 9).weights_setting == "10task" and select([], None, 9).setting == "mixed"
     for arguments in (([], None, None), (["lol"], None, 4), ([], None, 11)):

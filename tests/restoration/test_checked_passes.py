@@ -131,7 +131,7 @@ def test_no_expert_is_tried_twice(checking, monkeypatch):
 @pytest.mark.parametrize("dark", [True, False])
 def test_a_photo_that_may_be_dark_is_brightened_before_anything_else_is_asked(checking, monkeypatch, dark):
     rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_scratched": False}
-    for rule, answer in (rules | {"least_sharpening": None, "least_sharpening_instead": math.inf}).items():
+    for rule, answer in (rules | {"least_sharpening": math.inf, "least_sharpening_instead": math.inf}).items():
         monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
     once = checking.restore(Photo(CAT))
     bright = checking.restore(Photo(CAT), choices=Choices(experts={"low-light": 1.0}))

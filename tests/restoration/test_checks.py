@@ -245,15 +245,15 @@ def test_scratches_are_looked_for_where_the_router_is_unsure_and_has_none(before
 @pytest.mark.parametrize(
     ("passes", "now", "least", "large"),
     [
-        ([], {"blur": 0.95}, None, None),
-        ([sees(low_light=0.4)], {"jpeg": 0.9}, SHAKEN, None),
-        ([sees(noise=0.9), sees(low_light=0.9)], {"jpeg": 0.9}, SHAKEN, None),
-        ([sees(low_light=0.9), sees(noise=0.9)], {"jpeg": 0.9}, None, None),
-        ([sees(blur=0.9), sees(low_light=0.9)], {"blur": 0.95}, None, None),
-        ([sees(jpeg=0.9)], {"blur": SOFT}, PLAINLY_SHARPENED, None),
-        ([sees(jpeg=0.9)], {"blur": SOFT - 0.01}, None, None),
+        ([], {"blur": 0.95}, math.inf, math.inf),
+        ([sees(low_light=0.4)], {"jpeg": 0.9}, SHAKEN, math.inf),
+        ([sees(noise=0.9), sees(low_light=0.9)], {"jpeg": 0.9}, SHAKEN, math.inf),
+        ([sees(low_light=0.9), sees(noise=0.9)], {"jpeg": 0.9}, math.inf, math.inf),
+        ([sees(blur=0.9), sees(low_light=0.9)], {"blur": 0.95}, math.inf, math.inf),
+        ([sees(jpeg=0.9)], {"blur": SOFT}, PLAINLY_SHARPENED, math.inf),
+        ([sees(jpeg=0.9)], {"blur": SOFT - 0.01}, math.inf, math.inf),
         ([sees(jpeg=0.9)], {"blur": BEYOND_DOUBT}, PLAINLY_SHARPENED, 0.0),
-        ([sees(jpeg=0.9)], {"blur": 0.4, "noise": 0.5}, None, None),
+        ([sees(jpeg=0.9)], {"blur": 0.4, "noise": 0.5}, math.inf, math.inf),
     ],
 )
 def test_blur_behind_something_else_has_to_show_by_how_much_sharpening_changes(passes, now, least, large):

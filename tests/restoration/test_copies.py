@@ -14,6 +14,7 @@ from lorair_cli.restoration.blending import holes_filled
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.copies import FARTHER, Copy
 from lorair_cli.restoration.distance import AFAR, LARGE, carried_over, from_afar
+from lorair_cli.restoration.tiled import TiledNetwork, Way
 
 SCENE = cv2.resize(skimage.data.coffee(), (1200, 800), interpolation=cv2.INTER_CUBIC)
 ITSELF, MIRRORED = Copy(), Copy(mirrored=True)
@@ -40,7 +41,7 @@ def by_hand(looking, photo, expert, copies):
     for copy in copies:
         rgb = turned(photo.rgb, copy)
         given = rgb if copy.side is None else from_afar(rgb, copy.side)
-        result, _ = looking.require_network().restore(given, routing, looking.tile, "float32", None, [])
+        result, _ = looking.require_network().restore(given, routing, looking.tile, Way("float32"), None)
         result = result if copy.side is None else carried_over(rgb, given, result)
         if expert == "inpainting":
             result = holes_filled(rgb, result)
@@ -84,6 +85,23 @@ def test_streaks_that_are_seen_from_afar_only_are_repaired_on_all_copies_of_the_
         expected = by_hand(looking, photo, "rain", copies)
     result = looking.restore(photo, choices=Choices(experts={"rain": 1.0}, passes=None))
     assert np.abs(result.photo.rgb - expected).max() <= 1.01
+
+
+def test_copies_after_memory_ran_out_do_not_begin_with_large_tiles_again(looking, monkeypatch):
+    original, wide = TiledNetwork._restore_tile, []
+
+    def short_of_memory(self, network, rgb, prior):
+        if max(rgb.shape) > 128:
+            wide.append(rgb.shape)
+            raise MemoryError
+        return original(self, network, rgb, prior)
+
+    monkeypatch.setattr(TiledNetwork, "_restore_tile", short_of_memory)
+    photo = Photo(np.ascontiguousarray(SCENE[:120, :160]))
+    result = looking.restore(photo, choices=Choices(experts={"rain": 1.0}, passes=None))
+    assert len(wide) == 1 and result.tiles == 2 * len(ALL_WAYS)
+    again = looking.restore(photo, choices=Choices(experts={"rain": 1.0}, passes=None))
+    assert len(wide) == 2 and np.array_equal(again.photo.rgb, result.photo.rgb)  # another photo, another try
 
 
 def test_what_is_only_tried_is_tried_once(looking, monkeypatch):

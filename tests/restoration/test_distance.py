@@ -12,6 +12,7 @@ from lorair_cli.model.routing import Routing
 from lorair_cli.restoration import passes as module
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.distance import AFAR, LARGE, belongs_afar, carried_over, from_afar, is_large
+from lorair_cli.restoration.tiled import Way
 
 SCENE = cv2.resize(skimage.data.coffee(), (1200, 800), interpolation=cv2.INTER_CUBIC)
 
@@ -86,7 +87,7 @@ def test_the_papers_pass_is_at_full_size_and_noise_always(looking):
     by_itself, paper = (looking.restore(photo, choices=Choices(experts={"haze": 1.0}, passes=p)) for p in (None, 1))
     assert paper.tiles >= 1 and not np.array_equal(by_itself.photo.rgb, paper.photo.rgb)
     routing = looking.told(looking.route(photo), {"haze": 1.0})
-    restored, _ = looking.require_network().restore(SCENE, routing, 0, "float32", None, [])
+    restored, _ = looking.require_network().restore(SCENE, routing, 0, Way("float32"), None)
     assert np.array_equal(paper.photo.rgb, restored)
     noise = [looking.restore(photo, choices=Choices(experts={"noise": 1.0}, passes=p)).photo.rgb for p in (1, None)]
     assert np.array_equal(*noise)

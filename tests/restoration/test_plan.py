@@ -175,6 +175,12 @@ def test_several_photos_into_a_file_or_a_pipe(folder, tmp_path):
         plan([folder], "-")
 
 
+def test_one_photo_into_a_file_that_says_no_format(folder, tmp_path):
+    (tmp_path / "out").write_bytes(b"x")
+    with pytest.raises(UsageError, match="its name says no format"):
+        plan([folder / "a.jpg"], tmp_path / "out")
+
+
 def test_pipes(tmp_path):
     assert plan_jobs([Found(None)], None) == plan_jobs([Found(None)], "-") == [Job(None, None)]
     assert plan_jobs([Found(None)], str(tmp_path / "a.png")) == [Job(None, tmp_path / "a.png")]

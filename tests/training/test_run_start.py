@@ -96,6 +96,8 @@ def test_only_the_experts_named_learn(tmp_path, whole, recipe, clean, accelerato
         }
         assert bool(changed) == met[label], name
         assert all(key.endswith(EXPERT_TENSORS) and i == label for key, i in changed)
+        trained = sum(tensor[label].numel() for key, tensor in before.network.items() if key.endswith(EXPERT_TENSORS))
+        assert any(f"trains {trained:,} of" in line for line in listener.lines)
         assert len(listener.progressed) == recipe.finetune.steps, "a step without a photo for it is a step all the same"
     with pytest.raises(UsageError, match=r"finetune\.only: setting 3task has no snow"):
         other = replace(recipe, finetune=replace(recipe.finetune, only=("snow",)))
