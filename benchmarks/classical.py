@@ -31,8 +31,11 @@ from lorair_cli.errors import LorairError
 from lorair_cli.evaluation.campaign import Started
 from lorair_cli.evaluation.datasets import Pair, read_bytes
 from lorair_cli.evaluation.folders import folder_pairs
-from lorair_cli.evaluation.measuring import Meter, Record, Restored, Store, Subject, measure, restorer_subject
+from lorair_cli.evaluation.journal import Record, Store
+from lorair_cli.evaluation.measuring import measure
+from lorair_cli.evaluation.meter import Meter
 from lorair_cli.evaluation.protocols import get_protocol
+from lorair_cli.evaluation.subjects import Restored, Subject, restorer_subject
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.settings import DEFAULT_SETTING, TEN_DEGRADATIONS
 

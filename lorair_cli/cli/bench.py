@@ -18,7 +18,7 @@ from lorair_cli.settings import DEFAULT_SETTING, SETTINGS
 if TYPE_CHECKING:
     from lorair_cli.evaluation.campaign import Outcome, Selection
     from lorair_cli.evaluation.gallery import Gallery
-    from lorair_cli.evaluation.measuring import Subject
+    from lorair_cli.evaluation.subjects import Subject
     from lorair_cli.restoration.restorer import Restorer
 
 
@@ -90,7 +90,9 @@ def bench(
         return
     from lorair_cli.evaluation.campaign import Outcome, run, select
     from lorair_cli.evaluation.gallery import Gallery, check_page
-    from lorair_cli.evaluation.measuring import Store, parse_metrics, restorer_subject
+    from lorair_cli.evaluation.journal import Store
+    from lorair_cli.evaluation.meter import parse_metrics
+    from lorair_cli.evaluation.subjects import restorer_subject
     from lorair_cli.restoration.choices import parse_passes
 
     def load(setting: str, device: str, precision: str) -> tuple[Restorer, str]:
@@ -250,8 +252,8 @@ def _measure_speed(
     passes: int | None,
     form: Form,
 ) -> None:
-    from lorair_cli.evaluation.measuring import restorer_subject
     from lorair_cli.evaluation.speed import measure_speed, parse_size
+    from lorair_cli.evaluation.subjects import restorer_subject
 
     parsed = sorted(parse_size(text) for text in sizes)
     rows = []

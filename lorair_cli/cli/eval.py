@@ -15,7 +15,8 @@ from lorair_cli.imaging.files import printable
 from lorair_cli.settings import DEFAULT_SETTING
 
 if TYPE_CHECKING:
-    from lorair_cli.evaluation.measuring import Record, Subject
+    from lorair_cli.evaluation.journal import Record
+    from lorair_cli.evaluation.subjects import Subject
 
 
 def evaluate(
@@ -65,8 +66,11 @@ def evaluate(
         measured.refuse_given(ctx, measured.OF_NETWORK, "--restored measures what is there")
     from lorair_cli.data.pairing import first_names
     from lorair_cli.evaluation.folders import folder_pairs, saved_results
-    from lorair_cli.evaluation.measuring import Meter, Store, measure, parse_metrics, restorer_subject
+    from lorair_cli.evaluation.journal import Store
+    from lorair_cli.evaluation.measuring import measure
+    from lorair_cli.evaluation.meter import Meter, parse_metrics
     from lorair_cli.evaluation.protocols import get_protocol
+    from lorair_cli.evaluation.subjects import restorer_subject
     from lorair_cli.restoration.choices import parse_passes
     from lorair_cli.restoration.device import choose_device
 

@@ -16,7 +16,7 @@ from lorair_cli.errors import UsageError
 from lorair_cli.settings import get_setting
 
 if TYPE_CHECKING:
-    from lorair_cli.evaluation.measuring import Subject
+    from lorair_cli.evaluation.subjects import Subject
     from lorair_cli.restoration.restorer import Restorer
 
 Form = Literal["text", "json", "csv", "markdown"]

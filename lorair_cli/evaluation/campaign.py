@@ -11,10 +11,13 @@ from lorair_cli.data.pairing import first_names
 from lorair_cli.errors import ImageError, LorairError, UsageError
 from lorair_cli.evaluation.datasets import Located, locate, readable
 from lorair_cli.evaluation.gallery import Gallery
-from lorair_cli.evaluation.measuring import Meter, Store, Subject, measure
+from lorair_cli.evaluation.journal import Store
+from lorair_cli.evaluation.measuring import measure
+from lorair_cli.evaluation.meter import Meter
 from lorair_cli.evaluation.published import Table, get_table
 from lorair_cli.evaluation.registry import Benchmark, Group, load_registry, paper_setting
 from lorair_cli.evaluation.report import Row, benchmark_rows, beside_another_model, group_rows
+from lorair_cli.evaluation.subjects import Subject
 from lorair_cli.settings import DEFAULT_SETTING, SETTINGS
 
 DEFAULT_METRICS = ("psnr", "ssim", "loe")

@@ -12,7 +12,7 @@ import numpy as np
 from lorair_cli.data.pairing import RULES, first_names, pair_by_name, pair_by_position, picture_files
 from lorair_cli.errors import UsageError
 from lorair_cli.evaluation.datasets import Failed, Pair, read_bytes, read_pair, readable
-from lorair_cli.evaluation.measuring import Restored, Subject
+from lorair_cli.evaluation.subjects import Restored, Subject
 from lorair_cli.imaging.files import is_folder
 
 

@@ -9,8 +9,10 @@ from typing import BinaryIO
 
 from lorair_cli.errors import LorairError
 from lorair_cli.evaluation.datasets import Pair
-from lorair_cli.evaluation.measuring import Meter, Record, Subject
+from lorair_cli.evaluation.journal import Record
+from lorair_cli.evaluation.meter import Meter
 from lorair_cli.evaluation.metrics import Bytes, eight_bits
+from lorair_cli.evaluation.subjects import Subject
 from lorair_cli.imaging.files import atomic_write, printable
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.restoration.pictures import page_text, picture_url

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lorair_cli.evaluation.measuring import Record, mean_scores
+from lorair_cli.evaluation.journal import Record
+from lorair_cli.evaluation.measuring import mean_scores
 from lorair_cli.evaluation.protocols import PROTOCOLS
 from lorair_cli.evaluation.published import RISING, Cell, Table, find_cell
 from lorair_cli.evaluation.registry import Benchmark, Group, Registry

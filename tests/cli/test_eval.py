@@ -9,7 +9,8 @@ import skimage.data
 
 from lorair_cli.cli import eval as module
 from lorair_cli.cli import measured
-from lorair_cli.evaluation.measuring import Record, Subject
+from lorair_cli.evaluation.journal import Record
+from lorair_cli.evaluation.subjects import Subject
 
 COMMAND = "eval"
 

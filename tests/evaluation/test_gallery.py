@@ -8,8 +8,11 @@ import pytest
 from lorair_cli.errors import LorairError
 from lorair_cli.evaluation.datasets import Pair
 from lorair_cli.evaluation.gallery import Gallery, check_page
-from lorair_cli.evaluation.measuring import Meter, Restored, Store, Subject, measure
+from lorair_cli.evaluation.journal import Store
+from lorair_cli.evaluation.measuring import measure
+from lorair_cli.evaluation.meter import Meter
 from lorair_cli.evaluation.protocols import get_protocol
+from lorair_cli.evaluation.subjects import Restored, Subject
 
 
 @pytest.fixture

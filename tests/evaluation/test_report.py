@@ -1,7 +1,7 @@
 import pytest
 
 from lorair_cli.evaluation import report
-from lorair_cli.evaluation.measuring import Record
+from lorair_cli.evaluation.journal import Record
 from lorair_cli.evaluation.published import get_table
 from lorair_cli.evaluation.registry import load_registry
 
