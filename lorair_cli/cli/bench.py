@@ -254,8 +254,11 @@ def _measure_speed(
 ) -> None:
     from lorair_cli.evaluation.speed import measure_speed, parse_size
     from lorair_cli.evaluation.subjects import restorer_subject
+    from lorair_cli.restoration.device import choose_device, choose_precision
 
     parsed = sorted(parse_size(text) for text in sizes)
+    for device, precision in combinations:  # before the first is measured, which takes minutes
+        choose_precision(precision, choose_device(device))
     rows = []
     for device, precision in combinations:
         restorer, identity = load(device, precision)

@@ -126,12 +126,13 @@ def combine(
     from lorair_cli.weights.checkpoint import load_checkpoint, save_checkpoint
     from lorair_cli.weights.combine import combine as combined
     from lorair_cli.weights.combine import experts_alone, with_router
+    from lorair_cli.weights.store import own_file
 
-    result = before = load_checkpoint(base)
+    result = before = load_checkpoint(own_file(base))
     if router is not None:
-        result = with_router(result, load_checkpoint(router), any_router)
+        result = with_router(result, load_checkpoint(own_file(router)), any_router)
     for names, file in wanted:
-        result = combined(result, load_checkpoint(file), names, share, any_router)
+        result = combined(result, load_checkpoint(own_file(file)), names, share, any_router)
     if setting is not None:
         taken = tuple(dict.fromkeys(name for names, _ in wanted for name in names))
         result = experts_alone(result, before, taken, setting)

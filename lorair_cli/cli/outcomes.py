@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -97,8 +98,10 @@ def batch_progress(total: int) -> Iterator[Callable[[Job, int, int], None] | Non
         TaskProgressColumn(),
         TimeRemainingColumn(),
     )
-    # Results for a file or a pipe must not be drawn on the terminal's stderr, where rich would send them.
-    with Progress(*columns, console=talk, transient=True, redirect_stdout=data.is_terminal) as bars:
+    # Results for a file or a pipe must not be drawn on the terminal's stderr, where rich would send them. It calls a
+    # terminal what an environment variable says is one.
+    on_terminal = data.is_terminal and sys.stdout.isatty()
+    with Progress(*columns, console=talk, transient=True, redirect_stdout=on_terminal) as bars:
         task = bars.add_task("", total=total)
         begun = 0
 

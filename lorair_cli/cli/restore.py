@@ -205,7 +205,7 @@ def restore(
             setting, scale=scale, weights=weights, device=device, precision=precision, tile=tile, top_k=top_k
         )
     from lorair_cli.cli.outcomes import Teller, batch_progress
-    from lorair_cli.training.signals import stop_requested
+    from lorair_cli.signals import stop_requested
 
     restorer.require_network()
     if choices.experts is not None:

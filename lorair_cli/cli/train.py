@@ -107,6 +107,7 @@ def train(
     from lorair_cli.data.clean import CleanPhotos
     from lorair_cli.data.real import find_sets
     from lorair_cli.training.run import TrainingRun
+    from lorair_cli.weights.store import own_file
 
     if print_recipe:
         _print_recipe(setting, scale, recipe, changes or [])
@@ -134,7 +135,7 @@ def train(
             cache=cache,
             command=_as_typed(ctx),
             workers=_default_workers() if workers is None else workers,
-            start_from=start_from,
+            start_from=None if start_from is None else own_file(start_from),
             licence=licence,
         )
         _tell_data(photos, sets)

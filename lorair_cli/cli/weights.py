@@ -136,8 +136,9 @@ def info(
     """
     from lorair_cli.weights.inspection import inspect
     from lorair_cli.weights.manifest import read_manifest
+    from lorair_cli.weights.store import own_file
 
-    for file in _paths_here(checkpoint) if checkpoint in read_manifest() else [Path(checkpoint)]:
+    for file in _paths_here(checkpoint) if checkpoint in read_manifest() else [own_file(Path(checkpoint))]:
         found = inspect(file)
         if as_json:
             print_json(found)

@@ -19,6 +19,7 @@ from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.encode import write_photo
 from lorair_cli.imaging.files import atomic_write, is_there
 from lorair_cli.imaging.photo import Photo
+from lorair_cli.lock import locked
 from lorair_cli.settings import TEN_DEGRADATIONS, Setting
 from lorair_cli.tables import build
 
@@ -60,11 +61,27 @@ def write_pairs(
         For each set, by name, the pairs that now lie there.
 
     Raises:
-        TrainingError: a photo cannot be read, the disk is full, or the output holds pairs made with other options or by
-            an earlier version.
+        TrainingError: a photo cannot be read, the disk is full, another call is making pairs there, or the output holds
+            pairs made with other options or by an earlier version.
         ImageError: a picture cannot be written.
     """
-    sets = load_catalogue().of_setting(setting.name)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{out}: cannot be made: {error.strerror}") from error
+    with locked(out) as mine:
+        if not mine:
+            raise TrainingError(f"{out}: somebody else makes pairs there", "wait for that, or choose another folder")
+        return _write_all(clean, load_catalogue().of_setting(setting.name), out, options, tick)
+
+
+def _write_all(
+    clean: CleanPhotos,
+    sets: Sequence[TrainingSet],
+    out: Path,
+    options: Degrading,
+    tick: Callable[[], object],
+) -> dict[str, int]:
     places, pairs = _noted(out, clean, sets, options)
     for training_set in sets:
         for index, place in enumerate(places):
@@ -156,7 +173,6 @@ def _noted(
         pairs[one.name] = tuple(sorted(there | wanted))
     made = _Made(options, tuple(names.values()), tuple(names), tuple(_MadeSet(*one) for one in pairs.items()))
     try:
-        out.mkdir(parents=True, exist_ok=True)
         with atomic_write(out / MADE) as file:
             file.write(json.dumps(asdict(made), indent=1).encode() + b"\n")
     except OSError as error:

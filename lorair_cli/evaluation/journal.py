@@ -45,7 +45,7 @@ class Store:
         known: other such files, only read.
 
     Raises:
-        UsageError: one of the files holds something else, to which no record must be appended.
+        UsageError: one of the files holds something else, to which no record must be appended, or is a folder.
     """
 
     def __init__(self, path: Path | None, known: Sequence[Path] = ()) -> None:
@@ -79,6 +79,8 @@ class Store:
 
 
 def _read_records(path: Path) -> list[Record]:
+    if path.is_dir():
+        raise UsageError(f"{printable(str(path))} is a folder", "name a file with --results")
     if not path.is_file():
         return []
     records = []

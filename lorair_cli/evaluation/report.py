@@ -43,7 +43,7 @@ class Row:
     remark: str = ""
     network: str = ""
     """Network and version of a metric that has one."""
-    complete: bool = True
+    complete: bool = False
     """The mean is over exactly the pictures that the benchmark should have."""
 
     @property

@@ -18,7 +18,7 @@ from lorair_cli.imaging.arrays import Pixels, max_value, to_eight_bits, to_grey
 from lorair_cli.imaging.files import atomic_write, printable
 from lorair_cli.imaging.limits import NEWER_PILLOW
 from lorair_cli.imaging.native import pieces_for
-from lorair_cli.imaging.photo import Metadata, Photo
+from lorair_cli.imaging.photo import Metadata, Photo, as_fraction
 from lorair_cli.imaging.profiles import in_colour
 from lorair_cli.imaging.tiff import encode_tiff
 
@@ -168,10 +168,11 @@ def _opaque_channels(photo: Photo, format_: str) -> Pixels:
 def _exif_with_resolution(metadata: Metadata) -> bytes:
     """EXIF that also says the resolution, for a format without a field for it; empty if there is nothing to say."""
     tags = ifd.read_tags(metadata.exif) if metadata.exif else None
-    if metadata.dpi is None or (tags is not None and ifd.X_RESOLUTION in tags.main):
+    unsaid = not metadata.dpi and not metadata.aspect
+    if unsaid or (tags is not None and ifd.X_RESOLUTION in tags.main):
         return metadata.exif or b""
     tags = tags or ifd.Tags("<", {}, {}, {}, {})
-    main = {**tags.main, **ifd.resolution_fields(metadata.dpi, tags.order)}
+    main = {**tags.main, **ifd.resolution_fields(metadata.dpi, metadata.aspect, tags.order)}
     return ifd.exif_block(ifd.Tags(tags.order, main, tags.exif, tags.gps, tags.interop)) or b""
 
 
@@ -202,10 +203,19 @@ def _jpeg(photo: Photo, options: WriteOptions) -> bytes:
         subsampling=-1 if photo.grey else subsampling,
         icc_profile=metadata.icc,
         exif=jpeg.EXIF_PREFIX + metadata.exif if metadata.exif else b"",
-        dpi=tuple(round(value) for value in metadata.dpi) if metadata.dpi else (0, 0),
+        dpi=_jpeg_dpi(metadata),
     )
+    data = buffer.getvalue()
+    if metadata.aspect and not metadata.dpi:
+        data = jpeg.with_aspect(data, as_fraction(metadata.aspect))
     segments = [jpeg.xmp_segment(metadata.xmp)] if metadata.xmp else []
-    return jpeg.with_segments(buffer.getvalue(), [*segments, *metadata.native])
+    return jpeg.with_segments(data, [*segments, *metadata.native])
+
+
+def _jpeg_dpi(metadata: Metadata) -> tuple[int, int]:
+    """Pixels per inch as JFIF has them, in 16 bits; (0, 0) is none."""
+    x, y = (round(value) for value in metadata.dpi or (0, 0))
+    return (x, y) if max(x, y) < 2**16 else (0, 0)
 
 
 def _webp(photo: Photo, options: WriteOptions) -> bytes:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 ORIENTATION = 274
 EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 34665, 34853, 40965
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+NO_UNIT, INCH, _CENTIMETRE = 1, 2, 3
 XMP, IPTC, PHOTOSHOP, ICC_PROFILE, LAYERS = 700, 33723, 34377, 34675, 37724
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
@@ -201,9 +202,19 @@ def without_file_layout(tags: Tags) -> Tags:
 
 def resolution_of(tags: Tags) -> tuple[float, float] | None:
     """Pixels per inch across and down; ``None`` if they, or the unit, are missing or not positive."""
-    per_inch = {2: 1.0, 3: 2.54}.get(tags.integer(RESOLUTION_UNIT, 2))
+    per_inch = {INCH: 1.0, _CENTIMETRE: 2.54}.get(tags.integer(RESOLUTION_UNIT, INCH))
+    values = _across_and_down(tags)
+    return (values[0] * per_inch, values[1] * per_inch) if per_inch and values else None
+
+
+def aspect_of(tags: Tags) -> tuple[float, float] | None:
+    """Pixels per unit across and down where the tags name no unit; else ``None``."""
+    return _across_and_down(tags) if tags.integer(RESOLUTION_UNIT, INCH) == NO_UNIT else None
+
+
+def _across_and_down(tags: Tags) -> tuple[float, float] | None:
     across, down = (_rational(tags, tag) for tag in (X_RESOLUTION, Y_RESOLUTION))
-    return (across * per_inch, down * per_inch) if per_inch and across > 0 and down > 0 else None
+    return (across, down) if across > 0 and down > 0 else None
 
 
 def _rational(tags: Tags, tag: int) -> float:
@@ -215,10 +226,13 @@ def _rational(tags: Tags, tag: int) -> float:
     return over / under if under else 0.0
 
 
-def resolution_fields(dpi: tuple[float, float], order: str) -> Directory:
-    """The three tags that say ``dpi`` pixels per inch across and down."""
-    across, down = (Field(RATIONAL, struct.pack(f"{order}II", round(value * 10000), 10000)) for value in dpi)
-    return {X_RESOLUTION: across, Y_RESOLUTION: down, RESOLUTION_UNIT: Field(SHORT, struct.pack(f"{order}H", 2))}
+def resolution_fields(dpi: tuple[float, float] | None, aspect: tuple[float, float] | None, order: str) -> Directory:
+    """The three tags that say ``dpi`` pixels per inch across and down, or ``aspect`` per unit; none for neither."""
+    pixels, unit = (aspect, NO_UNIT) if dpi is None else (dpi, INCH)
+    if pixels is None:
+        return {}
+    across, down = (Field(RATIONAL, struct.pack(f"{order}II", round(value * 10000), 10000)) for value in pixels)
+    return {X_RESOLUTION: across, Y_RESOLUTION: down, RESOLUTION_UNIT: Field(SHORT, struct.pack(f"{order}H", unit))}
 
 
 def exif_block(tags: Tags) -> bytes | None:

@@ -27,6 +27,8 @@ _PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 COARSEST_QUALITY = 90
 """The output follows the source's quantisation tables, but no coarser than those of this quality: a restored photo
 must not be put back into the blocks it was freed from."""
+_JFIF_UNIT_AT = 13
+"""Behind SOI, marker, length, name and version."""
 
 
 def style_of(image: JpegImagePlugin.JpegImageFile) -> JpegStyle:
@@ -122,6 +124,11 @@ def photoshop_segments(resources: bytes) -> Pieces:
 def xmp_segment(xmp: bytes) -> tuple[bytes, bytes]:
     """Marker and content of the segment that holds an XMP packet."""
     return APP1, _XMP_PREFIX + xmp
+
+
+def with_aspect(data: bytes, aspect: tuple[int, int]) -> bytes:
+    """A JPEG file as Pillow writes it, its JFIF segment first, that says its pixels are not square."""
+    return data[:_JFIF_UNIT_AT] + struct.pack(">BHH", 0, *aspect) + data[_JFIF_UNIT_AT + 5 :]
 
 
 def with_segments(data: bytes, segments: Iterable[tuple[bytes, bytes]]) -> bytes:

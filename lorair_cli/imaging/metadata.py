@@ -14,6 +14,7 @@ _XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>))([1-8])"""
 _XMP_MOTION = re.compile(rb"""((?:GCamera:|Camera:)?(?:MotionPhoto|MicroVideo)(?:\s*=\s*["']|>))1""")
 """Where XMP says that a video follows the picture."""
 _LEAST_DPI, _MOST_DPI = 0.1, 100_000.0
+_LEAST_ASPECT, _MOST_ASPECT = 0.001, 100_000.0
 _PNG_RAW_EXIF = ("Raw profile type exif", "Raw profile type APP1")
 
 
@@ -37,11 +38,13 @@ def read_metadata(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) ->
     if tags is not None:
         exif = ifd.exif_block(ifd.without_file_layout(tags))
     dpi = _resolution(image, exif_tags)
+    aspect = _aspect(image, exif_tags) if dpi is None else None
     return Metadata(
         icc=image.info.get("icc_profile") or None,
         exif=_upright_exif(exif, orientation),
         xmp=xmp,
         dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
+        aspect=aspect[::-1] if aspect and orientation >= 5 else aspect,
         native=_native(image, data, tags),
         jpeg=jpeg.style_of(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         lossless=image.format == "WEBP" and _is_lossless_webp(data),
@@ -104,6 +107,18 @@ def _resolution(image: ImageFile.ImageFile, exif: Tags | None) -> tuple[float, f
     if dpi is None or not all(_LEAST_DPI <= value <= _MOST_DPI for value in dpi):
         return None
     return float(dpi[0]), float(dpi[1])
+
+
+def _aspect(image: ImageFile.ImageFile, exif: Tags | None) -> tuple[float, float] | None:
+    """Pixels of the stored picture per unnamed unit, from the format's own field or from EXIF, if they differ."""
+    aspect = image.info.get("aspect") if image.format == "PNG" else None
+    if image.format == "JPEG" and image.info.get("jfif_unit") == 0:
+        aspect = image.info.get("jfif_density")
+    if aspect is None:
+        aspect = ifd.aspect_of(exif) if exif is not None else None
+    if aspect is None or aspect[0] == aspect[1] or not all(_LEAST_ASPECT <= v <= _MOST_ASPECT for v in aspect):
+        return None
+    return float(aspect[0]), float(aspect[1])
 
 
 def _native(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) -> Pieces:

@@ -35,6 +35,8 @@ def left_behind(photo: Photo, format_: str) -> str | None:
     names = {_NAMES.get(name, _OTHER) for name, _ in left if name not in PNG_COLOUR_CHUNKS}
     if photo.metadata.icc is None and not any(name == b"sRGB" for name, _ in left):
         names |= {said for name, content in left if (said := png.unlike_srgb(name, content)) is not None}
+    if photo.metadata.aspect and format_ == "BMP":
+        names.add("the shape of its pixels")
     if not names:
         return None
     return f"{format_} has no room for what this {photo.format} held beside its pixels: {', '.join(sorted(names))}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import TypeAlias
 
 from lorair_cli.imaging.arrays import Pixels, max_value
@@ -34,6 +35,17 @@ class DeepStyle:
     """As for :class:`JpegStyle`."""
 
 
+def as_fraction(aspect: tuple[float, float]) -> tuple[int, int]:
+    """Two densities as whole numbers of 16 bits with the same ratio; as they are where they are such."""
+    across, down = aspect
+    if across.is_integer() and down.is_integer() and max(aspect) < 2**16:
+        return int(across), int(down)
+    ratio = across / down
+    fraction = Fraction(min(ratio, 1 / ratio)).limit_denominator(2**16 - 1)
+    small, large = max(fraction.numerator, 1), fraction.denominator
+    return (small, large) if ratio < 1 else (large, small)
+
+
 @dataclass(frozen=True)
 class Metadata:
     """What a photo carries beside its pixels. All of it is optional."""
@@ -46,6 +58,8 @@ class Metadata:
     """XMP packet, with orientation 1 too if it names one."""
     dpi: tuple[float, float] | None = None
     """Pixels per inch across and down, for the upright photo."""
+    aspect: tuple[float, float] | None = None
+    """Pixels per unit across and down where no unit is named and they differ: the pixels are not square."""
     native: Pieces = ()
     """Pieces that only the source's own format can hold: PNG text and colour chunks, JPEG comment and IPTC segments,
     TIFF tags for IPTC. They are written back when the output has the source's format (see ``native.py``)."""
@@ -57,9 +71,9 @@ class Metadata:
     """For HEIC and AVIF input: how it was stored."""
 
     def stripped(self) -> Metadata:
-        """Only what is needed to show the pixels as they are meant: colour profile and compression."""
+        """Only what is needed to show the pixels as they are meant: colour profile, their shape, and compression."""
         colour = tuple(piece for piece in self.native if piece[0] in PNG_COLOUR_CHUNKS)
-        return Metadata(icc=self.icc, native=colour, jpeg=self.jpeg, lossless=self.lossless, deep=self.deep)
+        return replace(self, exif=None, xmp=None, dpi=None, native=colour)
 
 
 @dataclass(frozen=True, eq=False)

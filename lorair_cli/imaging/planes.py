@@ -13,6 +13,7 @@ from lorair_cli.imaging.arrays import Pixels, max_value
 from lorair_cli.imaging.ifd import Tags
 from lorair_cli.imaging.profiles import srgb_profile
 
+_PNG = b"\x89PNG"
 _PNG_DEPTH_AT, _PNG_COLOUR_TYPE_AT, _PNG_GREY_AND_ALPHA = 24, 25, 4
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PLANAR, _TIFF_EXTRA = 258, 262, 284, 338
 _WHITE_IS_ZERO, _SEPARATE_PLANES, _PREMULTIPLIED_ALPHA = 0, 2, 1
@@ -48,6 +49,7 @@ def read_planes(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) -> P
     if mode == "CMYK":
         return _cmyk(image, tags)
     if mode in ("1", "L", "LA", "La"):
+        _widen_transparency(image, data)
         return _split(image.convert("LA" if image.has_transparency_data else "L"))
     if mode in ("P", "PA"):
         planes = _split(image.convert("RGBA" if image.has_transparency_data else "RGB"))
@@ -55,6 +57,15 @@ def read_planes(image: ImageFile.ImageFile, data: bytes, tags: Tags | None) -> P
     if mode in _RGB_MODES:
         return _split(image.convert("RGBA" if image.has_transparency_data else "RGB"))
     raise ValueError(f"pixels of kind {mode} are not supported, only 8 or 16 bits of grey, RGB or CMYK")
+
+
+def _widen_transparency(image: ImageFile.ImageFile, data: bytes) -> None:
+    """Name the transparent grey of a PNG of 2 or 4 bits as Pillow names its pixels, on a scale of 8 bits."""
+    value = image.info.get("transparency")
+    if data.startswith(_PNG) and data[_PNG_DEPTH_AT] in (2, 4) and isinstance(value, int):
+        white = 2 ** data[_PNG_DEPTH_AT] - 1
+        if value <= white:  # a larger one has been widened already
+            image.info["transparency"] = value * 255 // white
 
 
 def _split(image: Image.Image) -> Planes:
@@ -77,7 +88,7 @@ def _is_16_bit(data: bytes, tags: Tags | None) -> bool:
     """Whether a PNG's header or a TIFF's tags say 16 bits for each sample."""
     if tags is not None:
         return set(tags.integers(_TIFF_BITS)) == {16}
-    return data.startswith(b"\x89PNG") and data[_PNG_DEPTH_AT] == 16
+    return data.startswith(_PNG) and data[_PNG_DEPTH_AT] == 16
 
 
 def _grey_16(image: ImageFile.ImageFile, tags: Tags | None) -> Planes:

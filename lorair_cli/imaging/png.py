@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lorair_cli.imaging.arrays import Pixels
-from lorair_cli.imaging.photo import PNG_COLOUR_CHUNKS, Metadata, Pieces
+from lorair_cli.imaging.photo import PNG_COLOUR_CHUNKS, Metadata, Pieces, as_fraction
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
@@ -99,6 +99,8 @@ def _metadata_chunks(metadata: Metadata) -> Iterable[tuple[bytes, bytes]]:
     yield from metadata.native
     if metadata.dpi:
         yield b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in metadata.dpi), 1)
+    elif metadata.aspect:
+        yield b"pHYs", struct.pack(">IIB", *as_fraction(metadata.aspect), 0)
     if metadata.exif:
         yield b"eXIf", metadata.exif
     if metadata.xmp:

@@ -93,7 +93,7 @@ def _layout(pixels: Pixels, rows: int, offsets: list[int], sizes: list[int], ord
 
 def _beside(metadata: Metadata, order: str) -> Directory:
     """Resolution, profile and XMP."""
-    beside = ifd.resolution_fields(metadata.dpi, order) if metadata.dpi else {}
+    beside = ifd.resolution_fields(metadata.dpi, metadata.aspect, order)
     if metadata.xmp:
         beside[ifd.XMP] = Field(ifd.BYTE, metadata.xmp)
     if metadata.icc:

@@ -28,6 +28,7 @@ from lorair_cli.restoration.pictures import side_by_side
 from lorair_cli.restoration.plan import FORMATS, Job
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.restoration.result import Restoration
+from lorair_cli.signals import interrupted_at_once
 
 AHEAD = 1
 """Photos read while another is restored. Reading is far faster than restoring, so one is enough to never wait."""
@@ -147,7 +148,8 @@ def run_batch(
             return reader.submit(_load, job, written)
         # There is only one of these. In this thread, Ctrl-C can end the wait for a pipe in which nothing comes.
         read: Future[_Read | LorairError | None] = Future()
-        read.set_result(_load(job, written))
+        with interrupted_at_once():
+            read.set_result(_load(job, written))
         return read
 
     with ThreadPoolExecutor(1, "lorair-read") as reader, ThreadPoolExecutor(1, "lorair-write") as writer:
@@ -313,7 +315,8 @@ def _as_users_error(error: Exception, job: Job) -> LorairError:
     if isinstance(error, LorairError):
         return error
     if isinstance(error, OSError) and error.strerror:
-        return ImageError(f"{printable(job.name)}: {printable(str(error.filename or ''))} {error.strerror}")
+        named = [printable(job.name), *([printable(str(error.filename))] if error.filename else [])]
+        return ImageError(f"{': '.join(named)}: {error.strerror}")
     if is_out_of_memory(error):
         return ImageError(f"{printable(job.name)}: not enough memory", "close other programs")
     text = printable(str(error).strip().split("\n")[0])

@@ -130,7 +130,7 @@ class Restorer:
             pooling_window=pooling_window,
         )
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: str | Path) -> None:
         """Write weights and model card into a folder that ``from_pretrained`` reads; ``WeightsError`` if it fails."""
         publish.save_pretrained(folder, self._checkpoint())
 

@@ -17,13 +17,13 @@ from torch.utils.data import Dataset
 from lorair_cli.data.pairs import Sample
 from lorair_cli.errors import TrainingError, UsageError
 from lorair_cli.model.memory import is_out_of_memory
+from lorair_cli.signals import stop_requested
 from lorair_cli.training.arithmetic import Arithmetic
 from lorair_cli.training.compiling import Compiled
 from lorair_cli.training.feed import Batches, WorkerDiedError, feed
 from lorair_cli.training.objectives import Objective
 from lorair_cli.training.recipe import Stage, StageRecipe
 from lorair_cli.training.reporting import Every, Reporter, duration
-from lorair_cli.training.signals import stop_requested
 from lorair_cli.training.state import Clock, MovingAverage, TrainingState, learning_rate
 from lorair_cli.training.team import Team
 

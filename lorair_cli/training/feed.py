@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lorair_cli.data.pairs import Sample
 from lorair_cli.errors import TrainingError
-from lorair_cli.training.signals import leave_signals_to_the_main_process
+from lorair_cli.signals import leave_signals_to_the_main_process
 
 PREFETCH = 4
 """Batches that each worker makes ahead."""

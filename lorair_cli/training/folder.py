@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from lorair_cli.errors import TrainingError, UsageError
 from lorair_cli.imaging.files import atomic_write
-from lorair_cli.training.lock import locked
+from lorair_cli.lock import locked
 from lorair_cli.training.recipe import STAGES, Recipe, Stage
 from lorair_cli.training.recipe_file import as_toml, differences, read_recipe
 from lorair_cli.training.reporting import Every, Reporter, progress_line

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -103,7 +104,7 @@ class Validation:
             best = int(probabilities.argmax())
             hit = float(probabilities[best]) if name == UNTOUCHED else float(self.setting.degradations[best] == name)
             rows.setdefault(name, []).append((before, after[0], hit, after[1]))
-        means = {name: np.mean(values, axis=0).tolist() for name, values in rows.items()}
+        means = {name: _means(values) for name, values in rows.items()}
         return [
             Score(name, before, after, hit, _or_none(like)) if network is not None else Score(name, before, None, hit)
             for name, (before, after, hit, like) in means.items()
@@ -158,6 +159,12 @@ def mean_score(scores: list[Score]) -> float:
     """One number to compare checkpoints by: mean PSNR over the degradations, or share recognised without a network."""
     degraded = [s for s in scores if s.degradation != UNTOUCHED]
     return float(np.mean([s.recognised if s.psnr_after is None else s.psnr_after for s in degraded]))
+
+
+def _means(rows: Sequence[tuple[float, ...]]) -> list[float]:
+    """The mean of each column over the rows that have it; NaN if none has."""
+    columns = ([value for value in column if not math.isnan(value)] for column in zip(*rows, strict=True))
+    return [float(np.mean(known)) if known else math.nan for known in columns]
 
 
 def _or_none(value: float) -> float | None:

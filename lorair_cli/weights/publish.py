@@ -33,13 +33,14 @@ HUB_LICENCES = frozenset(
 PAPER = "https://arxiv.org/abs/2410.15385"
 
 
-def save_pretrained(folder: Path, checkpoint: Checkpoint) -> None:
+def save_pretrained(folder: str | Path, checkpoint: Checkpoint) -> None:
     """Write ``model.safetensors``, ``config.json`` and, unless there is one, the model card ``README.md``.
 
     Raises:
         WeightsError: the folder cannot be written.
     """
-    _save(folder, checkpoint, folder.name)
+    folder = Path(folder)
+    _save(folder, checkpoint, folder.resolve().name)
 
 
 def _save(folder: Path, checkpoint: Checkpoint, name: str) -> None:

@@ -47,15 +47,18 @@ def find_weights(name: str | Path, scale: str = "compact", revision: str = "main
     if isinstance(name, str) and name in SETTINGS:
         return locate(name, scale)
     path = Path(name)
-    if path.is_dir():
-        return [path / MODEL_FILE]
     if isinstance(name, Path) or path.exists() or path.suffix == ".safetensors":
-        return [path]
+        return [own_file(path)]
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return [fetch(name, revision, WeightFile(MODEL_FILE, "", 0), newest=True)]
     raise UsageError(
         f"{name!r} is no setting, file or hub repository", f"choose from {', '.join(SETTINGS)}, or write owner/name"
     )
+
+
+def own_file(path: Path) -> Path:
+    """The file of a checkpoint of one's own: ``path``, or the one in it where ``save_pretrained`` made it a folder."""
+    return path / MODEL_FILE if path.is_dir() else path
 
 
 def locate(setting: str, scale: str, *, manifest: Manifest | None = None, bundled: Path | None = None) -> list[Path]:

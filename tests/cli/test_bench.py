@@ -169,7 +169,7 @@ def test_a_set_of_damaged_pictures_has_no_numbers(root, common, call):
         photo.write_bytes(b"no picture")
     code, stdout, _ = call("--dataset", "bsd68-15", "--data", root, "--json", *common)
     (row,) = json.loads(stdout)["rows"]
-    assert code == 1 and row["ours"] is None and row["remark"].startswith("not measured; ")
+    assert code == 1 and row["ours"] is None and row["remark"].startswith("not measured; ") and not row["complete"]
     assert row["remark"].endswith("2 pictures could not be measured: 0, 1")
 
 
@@ -251,6 +251,14 @@ def test_speed_of_several_passes(common, call):
     (one,), (two,) = (json.loads(call(*small, *more)[1])["rows"] for more in ([], ["--passes", 2]))
     assert (one["tiles"], two["tiles"]) == (1, 2)
     assert two["options"] == f"{one['options']}, 2 passes"
+
+
+def test_every_device_and_precision_is_checked_before_the_first_is_measured(weights_file, call, monkeypatch):
+    monkeypatch.setattr("lorair_cli.evaluation.speed.measure_speed", lambda *_: pytest.fail("one was measured"))
+    code, stdout, stderr = call(
+        "--speed", "--device", "cpu", "--precision", "float32,float16", "--weights", weights_file
+    )
+    assert code == 1 and "float16 is slow" in stderr and stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """When something breaks: the old output intact, no temporary file, one line, the right exit code."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -228,19 +229,29 @@ write_photo(Photo(np.zeros((9, 9, 3), np.uint8)), Path(sys.argv[1]))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send there")
-def test_ctrl_c_ends_the_wait_for_a_photo_that_does_not_come(weights_file, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_wait_for_a_photo_that_does_not_come(weights_file, tmp_path, number):
     command = [sys.executable, "-m", "lorair_cli", "restore", "-", "-o", str(tmp_path / "out.png")]
     command += ["--weights", str(weights_file), "--device", "cpu"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert "weights" in process.stderr.readline(), "it is loaded, and waits for the pipe"
-        for _ in range(2):
-            time.sleep(0.5)
-            process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(number)
         try:
             assert process.wait(timeout=20) == 130
         finally:
             process.kill()
         assert "Fatal" not in process.stderr.read()
+
+
+def test_json_goes_to_stdout_whatever_is_called_a_terminal(weights_file, folder, tmp_path):
+    command = [sys.executable, "-m", "lorair_cli", "restore", str(folder), "-o", str(tmp_path / "out"), "--json"]
+    command += ["--weights", str(weights_file), "--device", "cpu"]
+    done = subprocess.run(
+        command, env=os.environ | {"FORCE_COLOR": "1"}, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["ok"] * 3
+    assert '"status"' not in done.stderr
 
 
 def test_a_reader_that_left_ends_the_batch(lorair, folder, tmp_path, monkeypatch):

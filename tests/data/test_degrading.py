@@ -1,4 +1,5 @@
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from lorair_cli.data.degrading import MADE, Degrading, made_of, write_pairs
 from lorair_cli.data.pairs import Sampling, SyntheticPairs
 from lorair_cli.data.real import ATTITUDES, MixedPairs, RealPairs, find_sets, noisy
 from lorair_cli.errors import TrainingError
+from lorair_cli.lock import locked
 from lorair_cli.settings import SETTINGS, get_setting
 
 SAMPLING = Sampling(photo_sides=(40, 48), patch=32, patches=2, local_views=1, untouched=0.0)
@@ -33,6 +35,14 @@ def folders(clean, tmp_path_factory):
     for setting in SETTINGS.values():
         write_pairs(clean, setting, root / setting.name, Degrading(side=64))
     return root
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_a_folder_in_which_somebody_makes_pairs_is_left_alone(clean, tmp_path):
+    with locked(tmp_path), pytest.raises(TrainingError, match="somebody else makes pairs there"):
+        write_pairs(clean, get_setting("3task"), tmp_path, Degrading(side=64))
+    assert not list(tmp_path.iterdir())
+    write_pairs(clean, get_setting("3task"), tmp_path, Degrading(side=64))
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

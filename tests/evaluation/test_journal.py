@@ -31,6 +31,11 @@ def test_a_file_of_something_else_is_no_journal(content, tmp_path):
     assert file.read_bytes() == content
 
 
+def test_a_folder_is_no_journal(tmp_path):
+    with pytest.raises(UsageError, match="is a folder"):
+        Store(tmp_path)
+
+
 @pytest.mark.parametrize("content", ["", "\n", '{"key": "12', '{"key": "1", "field of a later version": 2}\n'])
 def test_a_journal_with_nothing_to_use_goes_on(content, tmp_path, pairs):
     file = tmp_path / "r.jsonl"

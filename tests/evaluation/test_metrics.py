@@ -4,6 +4,7 @@ import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lorair_cli.evaluation import metrics
 from lorair_cli.evaluation.metrics import IDENTICAL, loe, luma, psnr
 
 
@@ -32,6 +33,13 @@ def test_loe_ignores_changes_that_keep_the_order(gamma, side):
     photo = skimage.data.coffee()[:side, :220]
     assert loe(photo, (photo / 255) ** gamma) == 0
     assert loe(photo, photo[::-1]) > 100
+
+
+def test_loe_compares_all_samples_of_a_panorama_some_at_a_time(monkeypatch):
+    photo = skimage.data.coffee()[:120, :300]
+    whole = loe(photo, photo[::-1])
+    monkeypatch.setattr(metrics, "LOE_AT_ONCE", 1000)
+    assert loe(photo, photo[::-1]) == whole > 100
 
 
 def test_nothing_scores_above_equal_pictures():

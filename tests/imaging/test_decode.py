@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -107,6 +108,25 @@ def test_a_transparent_colour_or_grey_becomes_alpha():
     alpha = np.array([[0, 255]], np.uint8)
     assert_pixels(decode(saved(rgb, "PNG", transparency=(1, 2, 3))), rgb, alpha)
     assert_pixels(decode(saved(rgb[..., 0], "PNG", transparency=1)), rgb[..., 0], alpha, grey=True)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_a_transparent_grey_of_few_bits(depth):
+    """By hand: Pillow writes no grey of 2 or 4 bits."""
+    values = np.arange(8, dtype=np.uint8)[None] % 2**depth
+    bits = np.unpackbits(values[..., None], axis=2)[..., -depth:]
+    row = b"\0" + np.packbits(bits.reshape(1, -1), axis=1).tobytes()
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", 8, 1, depth, 0, 0, 0, 0)),
+        (b"tRNS", struct.pack(">H", 1)),
+        (b"IDAT", zlib.compress(row)),
+        (b"IEND", b""),
+    )
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    )
+    alpha = np.where(values == 1, 0, 255).astype(np.uint8)
+    assert_pixels(decode(data), values * (255 // (2**depth - 1)), alpha, grey=True)
 
 
 # 16 bits --------------------------------------------------------------------------------------------------------

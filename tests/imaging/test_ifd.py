@@ -116,7 +116,7 @@ def test_a_size_that_does_not_fit_into_the_others_place_stays():
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_resolution_turns_too(order):
-    block = ifd.exif_block(Tags(order, ifd.resolution_fields((300, 150), order), {}, {}, {}))
+    block = ifd.exif_block(Tags(order, ifd.resolution_fields((300, 150), None, order), {}, {}, {}))
     assert ifd.resolution_of(ifd.read_tags(turned(block, 8))) == (150, 300)
     assert turned(block, 3) == block
 

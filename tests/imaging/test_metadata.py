@@ -1,8 +1,11 @@
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
@@ -10,7 +13,8 @@ from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 from lorair_cli.imaging.decode import decode_photo
 from lorair_cli.imaging.encode import encode_photo
 from lorair_cli.imaging.metadata import upright_metadata
-from lorair_cli.imaging.photo import Photo
+from lorair_cli.imaging.native import left_behind
+from lorair_cli.imaging.photo import Photo, as_fraction
 
 PIXELS = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(4, 6, 3)  # 6 wide, 4 high
 
@@ -87,6 +91,47 @@ def test_tiff_resolution_in_its_unit(unit_and_inches):
     info[282], info[283], info[296] = IFDRational(100), IFDRational(50), unit
     expected = None if inches is None else pytest.approx((100 * inches, 50 * inches))
     assert decoded("TIFF", tiffinfo=info).metadata.dpi == expected
+
+
+def with_aspect(format_: str, aspect: tuple[int, int]) -> bytes:
+    """A picture of 6x4 pixels that are not square."""
+    buffer = io.BytesIO()
+    info = ImageFileDirectory_v2()
+    info[282], info[283], info[296] = IFDRational(aspect[0]), IFDRational(aspect[1]), 1
+    Image.fromarray(PIXELS).save(buffer, format_, **({"tiffinfo": info} if format_ == "TIFF" else {}))
+    data = buffer.getvalue()
+    if format_ == "PNG":
+        content = b"pHYs" + struct.pack(">IIB", *aspect, 0)
+        return data[:33] + struct.pack(">I", 9) + content + struct.pack(">I", zlib.crc32(content)) + data[33:]
+    if format_ == "JPEG":
+        at = data.index(b"JFIF\0") + 7
+        return data[:at] + struct.pack(">BHH", 0, *aspect) + data[at + 5 :]
+    return data
+
+
+@pytest.mark.parametrize("source", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("result", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_pixels_that_are_not_square_stay_so(source, result):
+    photo = decode_photo(with_aspect(source, (2, 1)), "photo")
+    assert (photo.metadata.dpi, photo.metadata.aspect) == (None, (2, 1))
+    again = encode_photo(photo, result)
+    assert decode_photo(again, "again").metadata.aspect == (2, 1)
+    info = Image.open(io.BytesIO(again)).info
+    assert {"PNG": info.get("aspect"), "JPEG": info.get("jfif_density")}.get(result, (2, 1)) == (2, 1)
+
+
+def test_square_pixels_have_no_aspect_and_a_bmp_has_no_room_for_it():
+    assert decode_photo(with_aspect("PNG", (3, 3)), "photo").metadata.aspect is None
+    assert left_behind(decode_photo(with_aspect("PNG", (3, 2)), "photo"), "BMP").endswith("the shape of its pixels")
+    assert left_behind(decode_photo(with_aspect("PNG", (3, 2)), "photo"), "JPEG") is None
+
+
+@given(st.floats(0.001, 1e5), st.floats(0.001, 1e5))
+def test_any_aspect_fits_16_bits(across, down):
+    fraction = as_fraction((across, down))
+    assert all(1 <= value < 2**16 for value in fraction)
+    if 1e-4 < across / down < 1e4:
+        assert fraction[0] / fraction[1] == pytest.approx(across / down, rel=0.01)
 
 
 @pytest.mark.parametrize("per_metre", [(0, 0), (1, 1), (2**32 - 1, 2**32 - 1)])

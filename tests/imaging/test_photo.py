@@ -41,6 +41,6 @@ def test_arrays_that_are_no_photo_are_refused(rgb, alpha):
 def test_stripping_keeps_colour_and_compression_only():
     style = JpegStyle(((1,) * 64,), 0)
     native = ((b"gAMA", b"1234"), (b"tEXt", b"Author\0me"))
-    stripped = Metadata(b"icc", b"exif", b"xmp", (72, 72), native, style, True).stripped()
-    assert stripped == Metadata(icc=b"icc", native=((b"gAMA", b"1234"),), jpeg=style, lossless=True)
+    stripped = Metadata(b"icc", b"exif", b"xmp", (72, 72), (2, 1), native, style, True).stripped()
+    assert stripped == Metadata(icc=b"icc", aspect=(2, 1), native=((b"gAMA", b"1234"),), jpeg=style, lossless=True)
     assert Photo(np.zeros((1, 1, 3), np.uint8), metadata=Metadata(exif=b"x")).without_metadata().metadata == Metadata()

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from lorair_cli import lock
 from lorair_cli.errors import TrainingError
 from lorair_cli.training import folder as module
-from lorair_cli.training import lock
 from lorair_cli.training.folder import LogFile, RunFolder
 from lorair_cli.training.recipe_file import as_toml, read_recipe
 

@@ -87,6 +87,16 @@ def test_validation_computes_as_training_does(validation):
         assert network.autocast == expected
 
 
+def test_a_crop_too_small_for_ssim_does_not_cost_the_others_theirs(tmp_path):
+    photo = np.random.default_rng(1).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    for name, crop in (("a", photo), ("b", photo[:3, :2])):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), crop)
+    scores = Validation(CleanPhotos.find([tmp_path]), get_setting("3task"), 32).score(
+        Oracle([0.0, 9.0, 0.0]), Same(), 1, nullcontext
+    )
+    assert all(s.ssim_after is not None and -1 < s.ssim_after < 1 + 1e-9 for s in scores)
+
+
 def test_what_is_no_number_scores_as_black(validation, monkeypatch):
     monkeypatch.setattr(Same, "forward", lambda self, lq, prior, mixture: lq * float("nan"))
     scores = validation.score(Oracle([0.0, 9.0, 0.0]), Same(), 1, nullcontext)

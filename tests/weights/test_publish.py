@@ -7,8 +7,9 @@ import torch
 from lorair_cli.errors import WeightsError
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.weights.checkpoint import load_checkpoint
+from lorair_cli.weights.inspection import inspect
 from lorair_cli.weights.publish import model_card
-from lorair_cli.weights.store import find_weights
+from lorair_cli.weights.store import find_weights, own_file
 
 PUSH = """
 import sys
@@ -28,10 +29,13 @@ def front_matter(card):
     return {key: json.loads(value) for key, value in (line.split(": ", 1) for line in front.splitlines())}, text
 
 
-def test_a_saved_folder_is_read_back(weights_file, checkpoint, tmp_path):
+def test_a_saved_folder_is_read_back(weights_file, checkpoint, tmp_path, monkeypatch):
     restorer = Restorer.from_pretrained(weights_file, device="cpu")
     folder = tmp_path / "mine"
-    restorer.save_pretrained(folder)
+    monkeypatch.chdir(tmp_path)
+    restorer.save_pretrained("mine")
+    assert "# mine" in (folder / "README.md").read_text().splitlines()
+    assert inspect(own_file(folder))["format"] == "lorair"
     assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     assert find_weights(str(folder)) == find_weights(folder) == [folder / "model.safetensors"]
     read = load_checkpoint(*find_weights(folder))

@@ -34,6 +34,27 @@ def stop_requested() -> Iterator[Callable[[], bool]]:
             signal.signal(number, old)
 
 
+@contextmanager
+def interrupted_at_once() -> Iterator[None]:
+    """Within the block, which waits for something that may never come, Ctrl-C and SIGTERM raise ``KeyboardInterrupt``.
+
+    In the main thread only: no other may have signal handlers.
+    """
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
 def leave_signals_to_the_main_process() -> None:
     """For a worker: Ctrl-C and ``timeout`` reach the whole process group, but the main process ends its workers itself.
 

@@ -1,4 +1,4 @@
-"""A lock on a file that the system takes from a killed process."""
+"""A lock on a file or a folder that the system takes from a killed process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if sys.platform != "win32":
 
 @contextmanager
 def locked(file: Path) -> Iterator[bool]:
-    """Within the block, nobody else has the lock on ``file``, which is made if it is not there.
+    """Within the block, nobody else has the lock on ``file``, which is made if it is not there, or is a folder.
 
     Yields False if somebody else has it. Never raises: Windows and some network file systems have no such locks, and
     who may not write the file has nothing to lock; nobody is kept out there.
@@ -33,7 +33,7 @@ def locked(file: Path) -> Iterator[bool]:
         yield True
         return
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(file, os.O_RDONLY if file.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:
         yield True
         return

@@ -2,7 +2,9 @@ import os
 import signal
 import threading
 
-from lorair_cli.training.signals import stop_requested
+import pytest
+
+from lorair_cli.signals import interrupted_at_once, stop_requested
 
 
 def test_nothing_was_asked_at_first():
@@ -20,6 +22,15 @@ def test_handlers_are_put_back_even_after_an_error():
     except ValueError:
         pass
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_wait_ends_at_once(number):
+    with stop_requested() as stop:
+        before = signal.getsignal(number)
+        with pytest.raises(KeyboardInterrupt), interrupted_at_once():
+            os.kill(os.getpid(), number)
+        assert signal.getsignal(number) is before and not stop()
 
 
 def test_a_second_sigterm_is_patient():
