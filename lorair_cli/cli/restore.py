@@ -187,6 +187,7 @@ def restore(
     if passed := passed_by(found, output):
         names = printable(first_names([path.name for path in passed]))
         talk.print(f"passed by, results of an earlier run by their names: {names}")
+    _refuse_unused(jobs, format_, quality=quality, subsampling=subsampling)
     piped = jobs[0].target is None
     _refuse_terminals(jobs[0], as_json=as_json)
     if dry_run:
@@ -225,6 +226,23 @@ def restore(
         raise typer.Exit(INTERRUPTED)
     if teller.failed:
         raise typer.Exit(1)
+
+
+def _refuse_unused(jobs: list[Job], format_: str | None, *, quality: int | None, subsampling: str | None) -> None:
+    """``UsageError`` for a compression that no result has: it would be passed over in silence."""
+    from lorair_cli.imaging.encode import SUFFIXES, WITH_QUALITY, WITH_SUBSAMPLING, format_for
+    from lorair_cli.restoration.plan import FORMATS
+
+    if jobs[0].target is None and format_ is None:
+        return  # the format is that of a photo that is yet to come
+    named = {SUFFIXES[FORMATS[format_]]} if format_ is not None else set[str]()
+    written = named | {format_for(job.target) for job in jobs if job.target is not None}
+    for option, value, meant in (
+        ("--quality", quality, WITH_QUALITY),
+        ("--subsampling", subsampling, WITH_SUBSAMPLING),
+    ):
+        if value is not None and not written & meant:
+            raise UsageError(f"{option} means nothing to {' and '.join(sorted(written))}", "leave it out")
 
 
 def _refuse_terminals(job: Job, *, as_json: bool) -> None:

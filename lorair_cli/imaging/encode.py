@@ -39,6 +39,9 @@ SUFFIXES = {
 }
 """Formats that can be written, by the suffix of the file."""
 
+WITH_QUALITY, WITH_SUBSAMPLING = frozenset(("JPEG", "WEBP", "AVIF", "HEIC")), frozenset(("JPEG", "AVIF", "HEIC"))
+"""Formats that a quality, or a subsampling, means something to."""
+
 SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 """Chroma subsampling by its usual name, as Pillow's number."""
 

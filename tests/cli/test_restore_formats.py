@@ -150,6 +150,27 @@ def test_what_a_tiff_holds_beside_its_picture_is_told(lorair, tmp_path):
     assert (tmp_path / "same.tif").read_bytes() == (tmp_path / "a.tif").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("output", "said", "message"),
+    [
+        (("-o", "a.png"), ("--quality", "5"), "--quality means nothing to PNG"),
+        (("-o", "a.webp"), ("--subsampling", "4:2:0"), "--subsampling means nothing to WEBP"),
+        (("-o", "-", "--format", "tiff"), ("--quality", "5"), "--quality means nothing to TIFF"),
+        (("-o", "out"), ("--quality", "5"), "--quality means nothing to BMP and PNG"),
+    ],
+)
+def test_a_compression_that_no_result_has_is_refused(lorair, tmp_path, monkeypatch, output, said, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("1.png", "2.bmp"):
+        Image.fromarray(CAT).save(name)
+    photos = ("1.png", "2.bmp") if output == ("-o", "out") else ("1.png",)
+    called = lorair("restore", *photos, *output, *said)
+    assert called.code == 2 and message in called.stderr and len(list(tmp_path.iterdir())) == 2
+    Image.fromarray(CAT).save("3.jpg")  # of several formats, the option is for those that it means something to
+    if output == ("-o", "out"):
+        assert lorair("restore", *photos, "3.jpg", *output, *said).code == 0
+
+
 def test_a_quality_makes_a_lossless_webp_lossy(lorair, tmp_path):
     Image.fromarray(CAT).save(tmp_path / "a.webp", lossless=True)
     sizes = []
