@@ -65,6 +65,13 @@ def run() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader left; there is nobody to tell
         sys.exit(1)
+    except MemoryError:
+        _tell(LorairError("not enough memory", "close other programs"))
+        sys.exit(1)
+    except ImportError as error:  # a library that is damaged, or that memory does not suffice to load
+        reason = next(iter(str(error).splitlines()), "")
+        _tell(LorairError(f"a library cannot be loaded: {reason}", "is there enough memory for it?"))
+        sys.exit(1)
     except OSError as error:  # what no command took for its own: a full disk behind stdout, a folder that was closed
         where = f"{error.filename}: " if error.filename else ""
         _tell(LorairError(f"{where}{error.strerror or error}"))

@@ -48,10 +48,15 @@ def prepare_process() -> None:
         _keep_freed_memory()
 
 
+closed_streams: set[str] = set()
+"""Standard streams that were closed when the program started, by name."""
+
+
 def _open_closed_streams() -> None:
     """Standard streams that whoever started the program has closed: nothing to read, and nobody who reads."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
+            closed_streams.add(name)
             stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - as long as the program runs
             setattr(sys, name, stream)
 

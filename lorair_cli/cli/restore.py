@@ -13,6 +13,7 @@ import typer
 
 from lorair_cli.cli import options
 from lorair_cli.cli.console import data, print_json, talk
+from lorair_cli.cli.process import closed_streams
 from lorair_cli.errors import UsageError
 from lorair_cli.imaging.files import is_folder, printable
 from lorair_cli.settings import DEFAULT_SETTING, get_setting
@@ -214,7 +215,7 @@ def restore(
     talk.print(_introduction(restorer, automatic_tile=tile is None))
     teller = Teller(len(jobs), as_json=as_json, to_stderr=piped)
     with ExitStack() as stack:
-        tell = _also_on_page(report, teller.tell, stack)
+        tell = _also_on_page(report, teller.tell, stack, overwrite)
         progress = stack.enter_context(batch_progress(len(jobs)))
         stop = stack.enter_context(stop_requested())
         written = Output(compression, format_, strip_metadata, overwrite, skip_existing)
@@ -251,6 +252,8 @@ def _refuse_terminals(job: Job, *, as_json: bool) -> None:
         raise UsageError("- reads a photo from a pipe, and there is none", "lorair restore - -o out.png < photo.jpg")
     if job.target is None and as_json:
         raise UsageError("standard output cannot hold the photo and JSON", "name a file with -o")
+    if job.target is None and "stdout" in closed_streams:
+        raise UsageError("standard output is closed", "name a file with -o")
     if job.target is None and sys.stdout.isatty():
         raise UsageError("a photo on a terminal helps nobody", "use -o FILE, or send the output to a pipe")
 
@@ -261,12 +264,14 @@ def _print_plan(jobs: list[Job], page: Path | None, as_json: bool) -> None:
             paths = {"output": job.target} | ({} if job.compare is None else {"compare": job.compare})
             named = {name: None if path is None else str(path) for name, path in paths.items()}
             status = {"status": "planned"} if job.skip is None else {"status": "skipped", "reason": job.skip}
-            print_json({"input": job.name, **named, **status})
+            print_json({"input": job.name, **named, **status} | ({} if job.note is None else {"notes": [job.note]}))
         else:
             reason = "" if job.skip is None else f" (skipped, {job.skip})"
             lines = talk if job.target is None else data
             targets = ", ".join(map(str, job.outputs)) or "standard output"
             lines.print(printable(f"{job.name} -> {targets}{reason}"))
+            if job.note is not None:
+                talk.print(printable(f"  {job.note}"))
     if page is not None:
         talk.print(printable(f"and a page about them: {page}"))
 
@@ -281,13 +286,15 @@ def _introduction(restorer: Restorer, *, automatic_tile: bool) -> str:
     return text
 
 
-def _also_on_page(path: Path | None, tell: Callable[[Outcome], None], stack: ExitStack) -> Callable[[Outcome], None]:
+def _also_on_page(
+    path: Path | None, tell: Callable[[Outcome], None], stack: ExitStack, overwrite: bool
+) -> Callable[[Outcome], None]:
     """``tell``, and a section on the page at ``path`` if one is wanted."""
     if path is None:
         return tell
     from lorair_cli.restoration.page import open_page
 
-    page = stack.enter_context(open_page(path))
+    page = stack.enter_context(open_page(path, overwrite))
 
     def tell_both(outcome: Outcome) -> None:
         tell(outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args, get_type_hints
@@ -247,7 +248,7 @@ def _as_typed(ctx: typer.Context) -> str:
         option = OPTION_NAMES.get(name, f"--{name.replace('_', '-')}")
         for one in value if isinstance(value, list | tuple) else [value]:
             words += [option, Path(one).resolve().name if _holds_paths(hints.get(name)) else str(one)]
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def _holds_paths(hint: object) -> bool:

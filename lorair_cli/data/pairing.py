@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from lorair_cli.errors import UsageError
 from lorair_cli.imaging.decode import READABLE
+from lorair_cli.imaging.patterns import matching
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ def picture_files(folder: Path, pattern: str = "*") -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     # Not Path.glob, whose ** enters no linked folder before Python 3.13: the inputs would be found, their truths not.
-    names = glob.iglob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207
-    for path in sorted(folder / name for name in names):
+    for path in sorted(folder / name for name in set(matching(pattern, folder))):
         if path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file():
             key = path.relative_to(folder).with_suffix("").as_posix()
             if key in found:

@@ -30,6 +30,8 @@ class Pair:
     name: str
     lq: Bytes
     gt: Bytes | None
+    grey: bool = False
+    """The input is a photo of greys, and so is what is made of it."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ def read_bytes(path: Path) -> Bytes:
 def read_pair(name: str, lq: Path, gt: Path | None) -> Pair | Unreadable:
     """The pictures in two files, or in one without a ground truth."""
     try:
-        return Pair(name, read_bytes(lq), None if gt is None else read_bytes(gt))
+        photo = read_photo(lq)
+        return Pair(name, to_eight_bits(photo.rgb), None if gt is None else read_bytes(gt), photo.grey)
     except ImageError as error:
         return Unreadable(name, error)
 

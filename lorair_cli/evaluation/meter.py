@@ -61,7 +61,7 @@ class Meter:
     def prepared(self, pair: Pair) -> Pair:
         """A pair as the protocols want it."""
         cut = self.protocols[0].prepared
-        return Pair(pair.name, cut(pair.lq), None if pair.gt is None else cut(pair.gt))
+        return replace(pair, lq=cut(pair.lq), gt=None if pair.gt is None else cut(pair.gt))
 
     def restored(self, subject: Subject, pair: Pair) -> Restored:
         """The result for a prepared pair, in halves where the protocol says so."""
@@ -69,7 +69,8 @@ class Meter:
         if not split or subject.saved or pair.lq.shape[1] <= split:
             result = subject.restore(pair)
             return replace(result, rgb=cut(result.rgb))  # pictures made by another tool come whole
-        halves = [Pair(pair.name, np.ascontiguousarray(p), None) for p in np.split(pair.lq, [split], axis=1)]
+        parts = np.split(pair.lq, [split], axis=1)
+        halves = [replace(pair, lq=np.ascontiguousarray(part), gt=None) for part in parts]
         left, right = (subject.restore(half) for half in halves)
         rgb = np.concatenate([left.rgb, right.rgb], axis=1)
         return Restored(rgb, left.recognised, left.seconds + right.seconds)

@@ -51,7 +51,7 @@ def restorer_subject(restorer: Restorer, weights: str, passes: int | None = 1) -
 
     def restore(pair: Pair) -> Restored:
         # 16 bits in give 16 bits out: protocols that do not round get what the network made.
-        result = restorer.restore(Photo(pair.lq.astype(np.uint16) * np.uint16(257)), choices=choices)
+        result = restorer.restore(Photo(pair.lq.astype(np.uint16) * np.uint16(257), grey=pair.grey), choices=choices)
         rgb = result.photo.rgb.astype(np.float32) / np.float32(65535)
         return Restored(rgb, result.diagnosis.likeliest, result.seconds)
 

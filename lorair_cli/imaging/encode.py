@@ -271,7 +271,8 @@ def _avif(photo: Photo, options: WriteOptions) -> bytes:
         quality=options.quality or DEFAULT_QUALITY,
         subsampling="4:0:0" if photo.grey and photo.alpha is None else names[wanted],
         icc_profile=_profile(photo, channels) or b"",
-        exif=_without_orientation(_exif_with_resolution(metadata)),
+        # Pillow would take EXIF with an orientation apart to put that into the container.
+        exif=ifd.without_orientation(_exif_with_resolution(metadata)),
         xmp=metadata.xmp or b"",
     )
     return buffer.getvalue()
@@ -291,14 +292,6 @@ def _heic(photo: Photo, options: WriteOptions) -> bytes:
     metadata = replace(photo.metadata, deep=deep, icc=_profile(photo, channels))
     exif = _exif_with_resolution(metadata)
     return heif.encode_heif(channels, metadata, exif, options.quality or DEFAULT_QUALITY, subsampling)
-
-
-def _without_orientation(exif: bytes) -> bytes:
-    """EXIF that says nothing about orientation: Pillow would take an AVIF's apart to put it into the container."""
-    tags = ifd.read_tags(exif)
-    if tags is None or ifd.ORIENTATION not in tags.main:
-        return exif
-    return ifd.exif_block(replace(tags, main={k: v for k, v in tags.main.items() if k != ifd.ORIENTATION})) or b""
 
 
 _ENCODERS: dict[str, Callable[[Photo, WriteOptions], bytes]] = {

@@ -15,11 +15,13 @@ from typing import TypeAlias
 ORIENTATION = 274
 EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 34665, 34853, 40965
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+MAKER_NOTE = 37500
 NO_UNIT, INCH, _CENTIMETRE = 1, 2, 3
 XMP, IPTC, PHOTOSHOP, ICC_PROFILE, LAYERS = 700, 33723, 34377, 34675, 37724
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_HEADER, _LONGEST_BLOCK = 8, 2**16
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 _PIXEL_TAGS = (*range(254, 263), 266, *range(273, 275), *range(277, 282), 284, *range(288, 293), 297, 301)
@@ -156,6 +158,21 @@ def with_upright_tag(data: bytes, tags: Tags) -> bytes:
     return bytes(patched)
 
 
+def without_orientation(block: bytes) -> bytes:
+    """An EXIF ``block`` that says nothing about orientation; all values stay where they are."""
+    tags = read_tags(block)
+    if tags is None or ORIENTATION not in tags.main:
+        return block
+    order = tags.order
+    start = struct.unpack_from(f"{order}I", block, 4)[0]
+    count = struct.unpack_from(f"{order}H", block, start)[0]
+    entries = [block[at : at + 12] for at in range(start + 2, start + 2 + 12 * count, 12)]
+    kept = b"".join(entry for entry in entries if struct.unpack_from(f"{order}H", entry)[0] != ORIENTATION)
+    end = start + 2 + 12 * count + 4
+    directory = struct.pack(f"{order}H", len(kept) // 12) + kept + block[end - 4 : end]
+    return block[:start] + directory.ljust(end - start, b"\0") + block[end:]
+
+
 def turned_upright(block: bytes, tags: Tags, orientation: int) -> bytes:
     """The EXIF ``block``, whose ``tags`` these are, of a photo that was turned upright from ``orientation``, 1 to 8.
 
@@ -235,16 +252,47 @@ def resolution_fields(dpi: tuple[float, float] | None, aspect: tuple[float, floa
     return {X_RESOLUTION: across, Y_RESOLUTION: down, RESOLUTION_UNIT: Field(SHORT, struct.pack(f"{order}H", unit))}
 
 
+def pinned(tags: Tags) -> Field | None:
+    """What the camera wrote in a way of its own, if it can stay where it is: it may hold offsets that count from there.
+
+    From the start of the block, that is. No EXIF block but a TIFF file is so long that it could stand farther off.
+    """
+    note = tags.exif.get(MAKER_NOTE)
+    if note is None or len(note.value) <= 4 or not _HEADER <= note.at <= _LONGEST_BLOCK - len(note.value):
+        return None
+    return note
+
+
+def behind(note: Field | None) -> int:
+    """The first even offset in a block behind a ``note`` that is pinned, or behind its header."""
+    end = _HEADER if note is None else note.at + len(note.value)
+    return end + end % 2
+
+
 def exif_block(tags: Tags) -> bytes | None:
     """An EXIF block that holds ``tags``, from its header on; ``None`` if there is nothing to hold."""
     if not (tags.main or tags.exif or tags.gps):
         return None
+    note = pinned(tags)
+    written = directories(tags, _HEADER, note)
+    base = _HEADER
+    if note is not None and base + len(written) > note.at:
+        base = behind(note)
+        written = directories(tags, base, note)
     mark = b"II" if tags.order == "<" else b"MM"
-    return mark + struct.pack(f"{tags.order}HI", 42, 8) + directories(tags, base=8)
+    block = bytearray(max(base + len(written), behind(note)))
+    block[:_HEADER] = mark + struct.pack(f"{tags.order}HI", 42, base)
+    block[base : base + len(written)] = written
+    if note is not None:
+        block[note.at : note.at + len(note.value)] = note.value
+    return bytes(block)
 
 
-def directories(tags: Tags, base: int) -> bytes:
-    """``tags`` as the directories of a file whose main one starts at offset ``base``, which is even."""
+def directories(tags: Tags, base: int, note: Field | None) -> bytes:
+    """``tags`` as the directories of a file whose main one starts at offset ``base``, which is even.
+
+    The value of a ``note`` that is pinned is not among them.
+    """
     order = tags.order
     main, exif = dict(tags.main), dict(tags.exif)
     blank = Field(LONG, bytes(4))
@@ -255,7 +303,7 @@ def directories(tags: Tags, base: int) -> bytes:
     if tags.gps:
         main[GPS_POINTER] = blank
     exif_at = base + _size(main)
-    gps_at = exif_at + _size(exif)
+    gps_at = exif_at + _size(exif) - (0 if note is None else _padded(len(note.value)))
     interop_at = gps_at + _size(tags.gps)
     for parent, pointer, at in (
         (main, EXIF_POINTER, exif_at),
@@ -265,7 +313,7 @@ def directories(tags: Tags, base: int) -> bytes:
         if pointer in parent:
             parent[pointer] = Field(LONG, struct.pack(f"{order}I", at))
     return b"".join(
-        _write_directory(directory, order, at)
+        _write_directory(directory, order, at, note)
         for directory, at in ((main, base), (exif, exif_at), (tags.gps, gps_at), (tags.interop, interop_at))
         if directory
     )
@@ -281,8 +329,11 @@ def _size(directory: Directory) -> int:
     return 6 + 12 * len(directory) + sum(_padded(len(field.value)) for field in directory.values()) if directory else 0
 
 
-def _write_directory(directory: Directory, order: str, base: int) -> bytes:
-    """One directory at offset ``base``, entries sorted by tag as TIFF asks, then the values that do not fit inside."""
+def _write_directory(directory: Directory, order: str, base: int, note: Field | None) -> bytes:
+    """One directory at offset ``base``, entries sorted by tag as TIFF asks, then the values that do not fit inside.
+
+    A pinned ``note`` stands elsewhere.
+    """
     at = base + 6 + 12 * len(directory)
     entries, values = [struct.pack(f"{order}H", len(directory))], []
     for tag, field in sorted(directory.items()):
@@ -290,6 +341,8 @@ def _write_directory(directory: Directory, order: str, base: int) -> bytes:
         entries.append(struct.pack(f"{order}HHI", tag, field.kind, len(value) // _SIZES[field.kind]))
         if len(value) <= 4:
             entries.append(value.ljust(4, b"\0"))
+        elif field is note:
+            entries.append(struct.pack(f"{order}I", field.at))
         else:
             entries.append(struct.pack(f"{order}I", at))
             values.append(value.ljust(_padded(len(value)), b"\0"))

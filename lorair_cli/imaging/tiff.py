@@ -41,16 +41,17 @@ def encode_tiff(pixels: Pixels, metadata: Metadata) -> bytes:
     carried, own = carried or _NO_TAGS, own or _NO_TAGS
     rows = max(1, _STRIP_BYTES // (pixels[0].size * pixels.itemsize))
     strips = list(_strips(pixels, rows, order))
-    # The header takes 8 bytes; directories must start at an even offset.
-    offsets = np.cumsum([8, *(len(strip) for strip in strips)])
+    note = ifd.pinned(carried)
+    offsets = np.cumsum([ifd.behind(note), *(len(strip) for strip in strips)])  # directories start at an even offset
     end = int(offsets[-1] + offsets[-1] % 2)
     if end >= _LIMIT:
         raise ValueError("a TIFF file cannot hold more than 4 GiB")
     layout = _layout(pixels, rows, [int(at) for at in offsets[:-1]], [len(strip) for strip in strips], order)
     main = {**ifd.without_file_layout(carried).main, **layout, **_beside(metadata, order), **own.main}
-    directories = ifd.directories(Tags(order, main, carried.exif, carried.gps, carried.interop), base=end)
+    directories = ifd.directories(Tags(order, main, carried.exif, carried.gps, carried.interop), end, note)
     header = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, end)
-    return b"".join([header, *strips, bytes(end - int(offsets[-1])), directories])
+    front = header if note is None else header.ljust(note.at, b"\0") + note.value
+    return b"".join([front.ljust(ifd.behind(note), b"\0"), *strips, bytes(end - int(offsets[-1])), directories])
 
 
 def _strips(pixels: Pixels, rows: int, order: str) -> Iterator[bytes]:

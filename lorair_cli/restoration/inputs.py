@@ -13,6 +13,7 @@ from pathlib import Path
 from lorair_cli.errors import UsageError
 from lorair_cli.imaging.decode import READABLE
 from lorair_cli.imaging.files import is_file, is_folder, printable
+from lorair_cli.imaging.patterns import ALL_BELOW, matching
 from lorair_cli.imaging.raw import SUFFIXES as RAW_SUFFIXES
 
 STDIN = "-"
@@ -103,10 +104,10 @@ def _matches(word: str | Path, leave_out: Path | None) -> list[Path]:
     if not _is_pattern(word):
         return [Path(word)]
     word = str(word)
-    paths = [Path(name) for name in glob.iglob(word, recursive=True)]  # noqa: PTH207 - the word may be absolute
+    paths = [Path(name) for name in matching(word)]
     if not paths:
         raise UsageError(f"{printable(word)}: nothing fits this pattern")
-    if "**" in word:  # follows links, in circles too: of all ways to one file the shortest
+    if ALL_BELOW in word:  # follows links: of all ways to one file the shortest
         paths.sort(key=lambda path: len(path.parts), reverse=True)
         paths = list({os.path.realpath(path): path for path in paths}.values())
         if leave_out is not None:  # a pattern that reaches into all folders does not mean the results

@@ -27,8 +27,8 @@ _PLACE = "<!-- photos -->"
 class Page:
     """Writes the page as the photos come, so that nothing is kept in memory."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file, self._path = file, path
 
     def add(self, outcome: Outcome) -> None:
         """A section for one photo, whatever became of it. Names are escaped: a file's name is no HTML."""
@@ -49,25 +49,45 @@ class Page:
         self._write(f'<article class="{outcome.status}">\n' + "\n".join(parts) + "\n</article>\n")
 
     def _write(self, text: str) -> None:
-        self._file.write(text.encode("utf-8", "replace"))
+        try:
+            self._file.write(text.encode("utf-8", "replace"))
+        except OSError as error:
+            raise _unwritten(self._path, error) from error
 
 
 @contextmanager
-def open_page(path: Path) -> Iterator[Page]:
-    """A page that appears as ``path``, whole, when the block ends well. Raises ``ImageError`` if it cannot."""
+def open_page(path: Path, replace: bool = False) -> Iterator[Page]:
+    """A page that appears as ``path``, whole, when the block ends well. Raises ``ImageError`` if it cannot.
+
+    One that is there by then stays unless it may be replaced.
+    """
     template = files("lorair_cli.restoration").joinpath("page.html").read_text(encoding="utf-8")
     head, tail = template.split(_PLACE)
+    of_the_batch: OSError | None = None  # such as a full disk behind standard output: not the page's fault
     try:
         path.parent.mkdir(parents=True, exist_ok=True)  # often the folder of the results, which is not there yet
-        with atomic_write(path) as file:
-            page = Page(file)
+        with atomic_write(path, replace=replace) as file:
+            page = Page(file, path)
             page._write(head)
-            yield page
+            try:
+                yield page
+            except OSError as error:
+                of_the_batch = error
+                raise
             page._write(tail)
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        raise ImageError(f"{printable(str(path))}: cannot be written: {error.strerror or error}") from error
+        if error is of_the_batch:
+            raise
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> ImageError:
+    shown = printable(str(path))
+    if isinstance(error, FileExistsError):
+        if not path.parent.is_dir():
+            return ImageError(f"{shown}: {printable(str(path.parent))} is no folder")
+        return ImageError(f"{shown}: appeared meanwhile and is left as it is", "see --overwrite")
+    return ImageError(f"{shown}: cannot be written: {error.strerror or error}")
 
 
 def _slider(before: Photo, after: Photo, name: str) -> str:

@@ -76,6 +76,23 @@ def test_a_full_disk_behind_stdout_is_one_line():
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ImportError("libtorch.so: failed to map segment\nand more"), "cannot be loaded: libtorch.so: failed to map"),
+        (MemoryError(), "not enough memory"),
+    ],
+)
+def test_what_cannot_be_loaded_is_one_line(error, message, monkeypatch, run_script):
+    def fail():
+        raise error
+
+    monkeypatch.setattr("lorair_cli.cli.main.app", fail)
+    code, stdout, stderr = run_script("restore", "x.png", "--json")
+    assert code == 1 and message in stderr and "and more" not in stderr
+    assert json.loads(stdout)["status"] == "failed" and message in json.loads(stdout)["error"]
+
+
 def test_json_parses_when_the_command_itself_fails(tmp_path):
     for words in (
         ["weights", "info", tmp_path / "nope.safetensors"],

@@ -254,6 +254,14 @@ def test_json_goes_to_stdout_whatever_is_called_a_terminal(weights_file, folder,
     assert '"status"' not in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such shell there")
+def test_a_photo_is_not_written_to_a_standard_output_that_is_closed(weights_file, folder):
+    photo = sorted(folder.iterdir())[0]
+    command = f"'{sys.executable}' -m lorair_cli restore '{photo}' -o - --weights '{weights_file}' >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2 and "standard output is closed" in done.stderr
+
+
 def test_a_reader_that_left_ends_the_batch(lorair, folder, tmp_path, monkeypatch):
     def gone(outcome):
         raise BrokenPipeError

@@ -11,8 +11,10 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from lorair_cli.errors import ImageError
 from lorair_cli.imaging.decode import read_photo
 from lorair_cli.restoration.choices import Choices
+from lorair_cli.restoration.page import open_page
 from lorair_cli.restoration.restorer import Restorer
 
 CAT = np.ascontiguousarray(skimage.data.chelsea()[:64, :80])
@@ -138,6 +140,26 @@ def test_the_page_holds_every_photo_and_nothing_from_elsewhere(lorair, photo, tm
 def test_the_page_is_whole_or_absent(lorair, photo, tmp_path):
     called = lorair("restore", photo, "-o", tmp_path / "out.png", "--report", photo / "page.html")  # a file, no folder
     assert called.code == 2 and "page.html" in called.stderr and not (tmp_path / "out.png").exists()
+
+
+def test_a_page_that_appeared_meanwhile_stays(tmp_path):
+    page = tmp_path / "page.html"
+    with pytest.raises(ImageError, match=r"page\.html: appeared meanwhile"), open_page(page):
+        page.write_text("mine")
+    assert page.read_text() == "mine"
+    with open_page(page, replace=True):
+        pass
+    assert page.read_text().startswith("<!")
+
+
+def test_what_fails_in_the_batch_is_not_the_pages_fault(tmp_path):
+    full = OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="No space left") as caught, open_page(tmp_path / "page.html"):
+        raise full
+    assert caught.value is full and not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ImageError, match="file is no folder"), open_page(tmp_path / "file" / "page.html"):
+        pass
 
 
 def test_the_page_may_lie_among_the_results(lorair, photo, tmp_path):

@@ -1,5 +1,6 @@
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -97,7 +98,7 @@ def test_a_folder_of_photos_becomes_a_checkpoint_and_a_next_step(given):
     info = read_info(out / "finetune.safetensors")
     assert info.setting == "3task" and info.licence == "CC0-1.0" and info.provenance["data"] == "two crops, CC0"
     command = info.provenance["command"]
-    assert command.startswith("lorair train ") and "--clean my photos" in command and "--recipe tiny.toml" in command
+    assert command.startswith("lorair train ") and "--clean 'my photos'" in command and "--recipe tiny.toml" in command
     assert str(out.parent) not in str(info.provenance) and "scale" not in command
 
 
@@ -107,6 +108,8 @@ def test_the_recorded_command_has_no_folders_even_where_typer_hands_paths_over_a
         get_parameter_source=lambda name: SimpleNamespace(name="COMMANDLINE"),
     )
     assert _as_typed(context) == "lorair train --clean photos --out x --stage finetune --set seed=3"
+    context.params = {"data_note": 'my "own" photos'}
+    assert shlex.split(_as_typed(context)) == ["lorair", "train", "--data-note", 'my "own" photos']
 
 
 def test_a_finished_run_says_so(given):

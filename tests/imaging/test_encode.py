@@ -14,7 +14,7 @@ from imaging.decode_samples import grey_profile
 from PIL import Image, ImageCms
 
 from lorair_cli.errors import ImageError
-from lorair_cli.imaging import ifd, jpeg
+from lorair_cli.imaging import avif, ifd, jpeg
 from lorair_cli.imaging.decode import decode_photo, read_photo
 from lorair_cli.imaging.encode import WriteOptions, encode_photo, encoder_missing, format_for, write_photo
 from lorair_cli.imaging.photo import JpegStyle, Metadata, Photo
@@ -94,6 +94,28 @@ def assert_same_tags(block: bytes) -> None:
 def test_exif_is_kept_byte_for_byte(format_):
     metadata = Metadata(exif=exif_block())
     assert again(photo(metadata=metadata), format_).metadata.exif == exif_block()
+
+
+@pytest.mark.parametrize("format_", ["TIFF", "WEBP", "PNG", "JPEG", *(["AVIF"] if avif.PLUGIN else [])])
+@pytest.mark.parametrize("far", [False, True])
+def test_the_makers_note_stays_true(format_, far):
+    """What a camera wrote in its own way may say where in the block something stands."""
+    main = {ifd.ORIENTATION: ifd.Field(ifd.SHORT, struct.pack("<H", 1))}
+    camera = {
+        36867: ifd.Field(ifd.ASCII, bytes(3000 if far else 30)),
+        ifd.MAKER_NOTE: ifd.Field(7, b"maker's own " * 9),
+    }
+    block = ifd.exif_block(ifd.Tags("<", main, camera, {}, {}))
+    at = ifd.read_tags(block).exif[ifd.MAKER_NOTE].at
+    source = photo(40, 60, metadata=Metadata(exif=block, dpi=(300, 150)))
+    data = encode_photo(source, format_)
+    written = data if format_ == "TIFF" else decode_photo(data, "again").metadata.exif
+    assert written[at : at + 108] == b"maker's own " * 9
+    assert ifd.read_tags(written).exif[ifd.MAKER_NOTE].at == at
+    if format_ == "TIFF":
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), source.rgb)
+        other = encode_photo(decode_photo(data, "again"), "WEBP")
+        assert ifd.read_tags(decode_photo(other, "x").metadata.exif).exif[ifd.MAKER_NOTE].at == at
 
 
 def test_tiff_tags_stay_the_same_from_the_second_file_on():

@@ -114,6 +114,48 @@ def test_a_size_that_does_not_fit_into_the_others_place_stays():
     assert size_in(turned(sized("<", (ifd.SHORT, 300), (ifd.LONG, 70000)), 6)) == (300, 70000)
 
 
+def note_of(block):
+    """The maker's note, whose last four bytes say where in the block it stands: where they lead from there."""
+    tags = ifd.read_tags(block)
+    note = tags.exif[ifd.MAKER_NOTE]
+    return note.at, struct.unpack(f"{tags.order}I", note.value[-4:])[0]
+
+
+def with_note(order, before=b"", orientation=1):
+    """An EXIF block with such a note, and a value of so many bytes before it."""
+    main = {271: Field(ifd.ASCII, b"Maker\0"), ifd.ORIENTATION: Field(ifd.SHORT, struct.pack(f"{order}H", orientation))}
+    camera = {36867: Field(ifd.ASCII, before + b"2020:01:01 00:00:00\0"), ifd.MAKER_NOTE: Field(7, bytes(50))}
+    block = bytearray(ifd.exif_block(Tags(order, main, camera, {1: Field(ifd.ASCII, b"N\0")}, {})))
+    note = ifd.read_tags(bytes(block)).exif[ifd.MAKER_NOTE]
+    struct.pack_into(f"{order}I", block, note.at + 46, note.at)
+    return bytes(block)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("more", [0, 1, 5, 40])
+def test_the_makers_note_stays_where_it_is(order, more):
+    tags = ifd.read_tags(with_note(order, bytes(64)))
+    fewer = {tag: field for tag, field in tags.exif.items() if tag != 36867}
+    many = {40000 + n: Field(ifd.LONG, bytes(8)) for n in range(more)}
+    for exif in (tags.exif, fewer, tags.exif | many):
+        block = ifd.exif_block(Tags(order, tags.main, exif, tags.gps, tags.interop))
+        at, said = note_of(block)
+        again = ifd.read_tags(block)
+        assert at == said and again.exif.keys() == exif.keys() and bytes(again.gps[1].value) == b"N\0"
+        assert all(bytes(again.exif[tag].value) == bytes(exif[tag].value) for tag in exif)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_an_orientation_goes_without_moving_anything(order):
+    block = with_note(order, orientation=6)
+    without = ifd.without_orientation(block)
+    before, after = ifd.read_tags(block), ifd.read_tags(without)
+    assert len(without) == len(block) and note_of(without) == note_of(block)
+    assert after.main.keys() == before.main.keys() - {ifd.ORIENTATION} and ifd.orientation_of(after) == 1
+    assert after.exif.keys() == before.exif.keys() and after.gps.keys() == before.gps.keys()
+    assert ifd.without_orientation(without) == without
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_resolution_turns_too(order):
     block = ifd.exif_block(Tags(order, ifd.resolution_fields((300, 150), None, order), {}, {}, {}))

@@ -1,10 +1,15 @@
+import glob
 import os
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lorair_cli.errors import UsageError
+from lorair_cli.imaging.patterns import matching
 from lorair_cli.restoration.inputs import Found, find_photos, read_list
 
 NAMES = ("b.PNG", "a.jpg", "notes.txt", "._a.jpg", "in/c.webp", "in/deep/d.tif", ".hidden/e.png")
@@ -48,6 +53,32 @@ def test_patterns_that_the_shell_left_alone(tree):
     assert names(find_photos([f"{tree}/in/**/*.tif"]), tree) == ["in/deep/d.tif"]
     with pytest.raises(UsageError, match="nothing fits"):
         find_photos([f"{tree}/*.gif"])
+
+
+def test_patterns_go_through_links_but_never_in_circles(tree, tmp_path):
+    for number in range(3):  # all ways through these, 40 links long at most, would take years
+        (tree / f"circle{number}").symlink_to(tree)
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "f.tif").write_bytes(b"x")
+    (tree / "in" / "linked").symlink_to(tmp_path / "else")
+    found = find_photos([f"{tree}/**/*.tif"])
+    assert sorted(names(found, tree)) == ["in/deep/d.tif", "in/linked/f.tif"]
+    everything = names(find_photos([f"{tree}/in/**"]), tree)
+    assert {"in/c.webp", "in/deep/d.tif", "in/linked/f.tif"} <= set(everything)
+
+
+PATTERNS = ("**", "**/*", "**/*.tif", "in/**/d.tif", "*/**", "**/**/*.webp", "**/in/**/*.tif", "i**/*.webp", "*.jpg")
+
+
+@given(st.sampled_from(PATTERNS))
+def test_patterns_mean_what_they_mean_elsewhere(pattern):
+    with TemporaryDirectory() as folder:
+        for name in NAMES:
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / name).write_bytes(b"x")
+        for root, wanted in ((Path(folder), pattern), (None, f"{glob.escape(folder)}/{pattern}")):
+            expected = glob.glob(wanted, root_dir=root, recursive=True)  # noqa: PTH207
+            assert {Path(name) for name in matching(wanted, root)} == {Path(name) for name in expected}
 
 
 def test_a_pattern_that_reaches_everywhere_does_not_mean_the_results(tree):
