@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lorair_cli.cli import options
-from lorair_cli.cli.console import data, print_json, talk
+from lorair_cli.cli.console import data, error_as_json, print_error, print_json, talk
 from lorair_cli.cli.process import closed_streams
-from lorair_cli.errors import UsageError
-from lorair_cli.imaging.files import is_folder, printable
+from lorair_cli.errors import ImageError, UsageError
+from lorair_cli.imaging.files import is_folder, is_there, printable
 from lorair_cli.settings import DEFAULT_SETTING, get_setting
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def restore(
     """
     from lorair_cli.data.pairing import first_names
     from lorair_cli.imaging.encode import WriteOptions
-    from lorair_cli.restoration.choices import Choices, parse_experts, parse_passes
+    from lorair_cli.restoration.choices import Choices, check_experts, parse_experts, parse_passes
     from lorair_cli.restoration.inputs import find_photos
     from lorair_cli.restoration.plan import Existing, passed_by, plan_jobs
 
@@ -192,7 +192,10 @@ def restore(
     piped = jobs[0].target is None
     _refuse_terminals(jobs[0], as_json=as_json)
     if dry_run:
-        _print_plan(jobs, report, as_json)
+        if choices.experts is not None and weights is None:
+            check_experts(choices.experts, get_setting(setting).degradations)
+        if not _print_plan(jobs, report, as_json):
+            raise typer.Exit(1)
         return
 
     if weights is None:
@@ -258,9 +261,17 @@ def _refuse_terminals(job: Job, *, as_json: bool) -> None:
         raise UsageError("a photo on a terminal helps nobody", "use -o FILE, or send the output to a pipe")
 
 
-def _print_plan(jobs: list[Job], page: Path | None, as_json: bool) -> None:
+def _print_plan(jobs: list[Job], page: Path | None, as_json: bool) -> bool:
+    """What would be written where; False if a photo is not there."""
+    whole = True
     for job in jobs:
-        if as_json:
+        if job.source is not None and job.skip is None and not is_there(job.source):
+            whole = False
+            missing = ImageError(f"{printable(job.name)}: No such file or directory")
+            print_error(missing)
+            if as_json:
+                print_json({"input": job.name, "output": None, **error_as_json(missing)})
+        elif as_json:
             paths = {"output": job.target} | ({} if job.compare is None else {"compare": job.compare})
             named = {name: None if path is None else str(path) for name, path in paths.items()}
             status = {"status": "planned"} if job.skip is None else {"status": "skipped", "reason": job.skip}
@@ -274,6 +285,7 @@ def _print_plan(jobs: list[Job], page: Path | None, as_json: bool) -> None:
                 talk.print(printable(f"  {job.note}"))
     if page is not None:
         talk.print(printable(f"and a page about them: {page}"))
+    return whole
 
 
 def _introduction(restorer: Restorer, *, automatic_tile: bool) -> str:

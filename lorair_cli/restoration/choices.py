@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lorair_cli.errors import UsageError
@@ -59,6 +59,13 @@ def _check_weights(experts: Mapping[str, float]) -> None:
         raise UsageError(
             f"expert weights add up to {total:.3g}, more than 1", "the network was trained with a sum of 1"
         )
+
+
+def check_experts(names: Iterable[str], degradations: Sequence[str]) -> None:
+    """``UsageError`` if weights for these ``degradations`` lack an expert of one of the ``names``."""
+    for name in names:
+        if name not in degradations:
+            raise UsageError(f"there is no expert {name!r}", f"these weights have {', '.join(degradations)}")
 
 
 def parse_passes(text: str) -> int | None:

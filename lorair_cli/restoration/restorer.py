@@ -18,7 +18,7 @@ from lorair_cli.model.memory import is_out_of_memory
 from lorair_cli.model.routing import Routing, convinced, mixture_weights
 from lorair_cli.restoration.blending import blended
 from lorair_cli.restoration.checks import can_check
-from lorair_cli.restoration.choices import Choices
+from lorair_cli.restoration.choices import Choices, check_experts
 from lorair_cli.restoration.device import DTYPES, choose_device, choose_precision
 from lorair_cli.restoration.distance import from_afar, is_large
 from lorair_cli.restoration.memory import FREE_SOME, choose_tile, choose_whole, free_memory
@@ -254,11 +254,7 @@ class Restorer:
         """Raises ``UsageError`` if these weights lack an expert of that name."""
         if not self.info.network.experts:
             raise UsageError("these weights have no experts to choose from", "use the weights of a finished training")
-        for name in names:
-            if name not in self.info.degradations:
-                raise UsageError(
-                    f"there is no expert {name!r}", f"these weights have {', '.join(self.info.degradations)}"
-                )
+        check_experts(names, self.info.degradations)
 
     def _named_mixture(self, experts: Mapping[str, float]) -> Tensor:
         """Weights by name as a mixture ``(n,)``."""

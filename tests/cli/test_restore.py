@@ -132,6 +132,20 @@ def test_dry_run(lorair, tree, tmp_path, monkeypatch):
     assert called.stdout.strip().endswith(f"a.png, {tmp_path / 'new' / 'a_compare.png'}") and str(page) in called.stderr
 
 
+def test_a_dry_run_fails_as_the_real_one_would_where_that_costs_nothing(lorair, script, tree, tmp_path):
+    arguments = ("restore", tree / "a.png", tree / "nothere.png", "-o", tmp_path / "new", "--json")
+    dry, real = lorair(*arguments, "--dry-run"), lorair(*arguments)
+    assert dry.code == real.code == 1 and [row["status"] for row in dry.rows] == ["planned", "failed"]
+    assert {name: dry.rows[1][name] for name in real.rows[1]} == real.rows[1]
+    called = script("restore", tree / "a.png", "-o", tmp_path / "x.png", "--expert", "fog=1", "--dry-run")
+    assert called.code == 2 and "there is no expert 'fog'" in called.stderr
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "a_compare.png").write_bytes((tree / "a.png").read_bytes())
+    kept = ("-o", tmp_path / "kept", "--compare", "--skip-existing", "--dry-run", "--json")
+    row = lorair("restore", tree / "a.png", *kept).rows[0]
+    assert row["status"] == "planned" and "a_compare.png exists already" in row["notes"][0]
+
+
 def test_formats(lorair, tree, tmp_path):
     assert lorair("restore", tree, "-o", tmp_path / "out", "--format", "webp").code == 0
     assert files_below(tmp_path / "out") == ["a.webp", "b.webp"]
