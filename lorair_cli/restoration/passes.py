@@ -104,7 +104,7 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
 
     first = _attempt(photo, routing, work)
     unclear = may_be_dark(first.before, restorer.info.untouched_as)
-    if unclear and was_dark(first.before, instead(LOW_LIGHT).after):
+    if unclear and was_dark(first.before, instead(LOW_LIGHT).after, restorer.info.untouched_as):
         return instead(LOW_LIGHT)
     least = math.inf if large else least_sharpening_instead(first.before)
     if least < math.inf and was_blurred(photo.rgb, instead(BLUR).changed, least):

@@ -145,6 +145,17 @@ def test_the_makers_note_stays_where_it_is(order, more):
         assert all(bytes(again.exif[tag].value) == bytes(exif[tag].value) for tag in exif)
 
 
+def test_a_note_that_cannot_stay_moves_rather_than_makes_the_block_too_long():
+    tags = ifd.read_tags(with_note("<"))
+    note = tags.exif[ifd.MAKER_NOTE]
+    for at, long in ((60_000, 3), (60_000, 6_000), (70_000, 3)):
+        exif = tags.exif | {ifd.MAKER_NOTE: Field(7, note.value, at), 40000: Field(7, bytes(long))}
+        written = ifd.exif_block(Tags("<", tags.main, exif, tags.gps, {}))
+        again = ifd.read_tags(written).exif[ifd.MAKER_NOTE]
+        assert bytes(again.value) == bytes(note.value) and len(written) <= 65_500
+        assert (again.at == at) == (at == 60_000)
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_an_orientation_goes_without_moving_anything(order):
     block = with_note(order, orientation=6)

@@ -35,7 +35,7 @@ def tiff(order: str, *tags: tuple[int, int, bytes]) -> Photo:
     fields = {tag: ifd.Field(ifd.SHORT, struct.pack(f"{order}H", value)) for tag, value in numbers.items()}
     fields |= {tag: ifd.Field(kind, value) for tag, kind, value in tags}
     start = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 10) + b"\x80\0"
-    return decode(start + ifd.directories(ifd.Tags(order, fields, {}, {}, {}), base=10))
+    return decode(start + ifd.directories(ifd.Tags(order, fields, {}, {}, {}), 10, None))
 
 
 def tags_of(photo: Photo) -> dict[int, tuple[int, bytes]]:

@@ -137,12 +137,12 @@ def test_a_photo_that_may_be_dark_is_brightened_before_anything_else_is_asked(ch
     bright = checking.restore(Photo(CAT), choices=Choices(experts={"low-light": 1.0}))
     seen = []
     monkeypatch.setattr(module, "may_be_dark", lambda *asked: asked == (once.diagnosis, checking.info.untouched_as))
-    monkeypatch.setattr(module, "was_dark", lambda *both: seen.append(both) or dark)
+    monkeypatch.setattr(module, "was_dark", lambda *asked: seen.append(asked) or dark)
     if dark:
         monkeypatch.setattr(module, "least_sharpening_instead", lambda before: pytest.fail("asked"))
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
     assert np.array_equal(result.photo.rgb, (bright if dark else once).photo.rgb)
-    assert seen == [(once.diagnosis, checking.diagnose(bright.photo))]
+    assert seen == [(once.diagnosis, checking.diagnose(bright.photo), checking.info.untouched_as)]
 
 
 @pytest.mark.parametrize("enough", [True, False])

@@ -7,6 +7,7 @@ import pytest
 from lorair_cli.restoration.checks import (
     BEYOND_DOUBT,
     BRIGHTENED,
+    DARKER_THAN_NOTHING,
     IMAGINED,
     LEAST_BLUR,
     LEVEL,
@@ -204,10 +205,15 @@ def test_what_is_unclear_and_not_untouched_may_be_dark(seen, dark):
     assert may_be_dark(sees(**seen), "jpeg") == dark
 
 
+NOTHING_WRONG = 0.15
+
+
 @pytest.mark.parametrize(
     ("low", "left", "blur", "dark"),
     [
         (LIKELY_DARK, BRIGHTENED - 0.01, 0.2, True),
+        (NOTHING_WRONG * DARKER_THAN_NOTHING + 0.001, BRIGHTENED - 0.01, 0.2, True),
+        (NOTHING_WRONG * DARKER_THAN_NOTHING - 0.001, BRIGHTENED - 0.01, 0.2, False),
         (LIKELY_DARK, BRIGHTENED + 0.01, 0.2, False),
         (LIKELY_DARK - 0.01, BRIGHTENED - 0.01, 0.2, False),
         (LIKELY_DARK - 0.01, REPAIRED - 0.01, REVEALED, True),
@@ -216,8 +222,9 @@ def test_what_is_unclear_and_not_untouched_may_be_dark(seen, dark):
     ],
 )
 def test_what_no_longer_looks_dark_or_at_last_looks_blurred_was_dark(low, left, blur, dark):
-    before = sees(shadow=0.5, **{"low-light": low})
-    assert was_dark(before, sees(blur=blur, **{"low-light": low * left})) == dark
+    # As likely as that nothing is wrong, or nearly, it is not enough that it goes away.
+    before = sees(shadow=0.5, jpeg=0.05 if low <= LIKELY_DARK else NOTHING_WRONG, **{"low-light": low})
+    assert was_dark(before, sees(blur=blur, **{"low-light": low * left}), "jpeg") == dark
 
 
 @pytest.mark.parametrize("height", [1, 255, 256, 257, 600])
