@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeAlias
 
@@ -21,7 +21,7 @@ XMP, IPTC, PHOTOSHOP, ICC_PROFILE, LAYERS = 700, 33723, 34377, 34675, 37724
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_HEADER, _LONGEST_BLOCK = 8, 2**16
+_HEADER, _LONGEST_BLOCK, _CLASSIC = 8, 65_500, 42
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 _PIXEL_TAGS = (*range(254, 263), 266, *range(273, 275), *range(277, 282), 284, *range(288, 293), 297, 301)
@@ -164,6 +164,8 @@ def without_orientation(block: bytes) -> bytes:
     if tags is None or ORIENTATION not in tags.main:
         return block
     order = tags.order
+    if struct.unpack_from(f"{order}H", block, 2)[0] != _CLASSIC:  # of a TIFF for giants, which no EXIF block should be
+        return exif_block(replace(tags, main={k: v for k, v in tags.main.items() if k != ORIENTATION})) or b""
     start = struct.unpack_from(f"{order}I", block, 4)[0]
     count = struct.unpack_from(f"{order}H", block, start)[0]
     entries = [block[at : at + 12] for at in range(start + 2, start + 2 + 12 * count, 12)]
@@ -273,10 +275,11 @@ def exif_block(tags: Tags) -> bytes | None:
     """An EXIF block that holds ``tags``, from its header on; ``None`` if there is nothing to hold."""
     if not (tags.main or tags.exif or tags.gps):
         return None
-    note = pinned(tags)
-    written = directories(tags, _HEADER, note)
-    base = _HEADER
+    note, base = pinned(tags), _HEADER
+    written = directories(tags, base, note)
     if note is not None and base + len(written) > note.at:
+        # Behind it, then, unless the block would be longer than a JPEG can hold.
+        note = note if behind(note) + len(written) <= _LONGEST_BLOCK else None
         base = behind(note)
         written = directories(tags, base, note)
     mark = b"II" if tags.order == "<" else b"MM"
