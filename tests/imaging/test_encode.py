@@ -1,9 +1,6 @@
-import errno
 import io
-import os
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,46 +8,18 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imaging.decode_samples import grey_profile
+from imaging.encode_samples import ICC, METADATA, XMP, exif_block, photo
 from PIL import Image, ImageCms
 
 from lorair_cli.errors import ImageError
 from lorair_cli.imaging import avif, ifd, jpeg
-from lorair_cli.imaging.decode import decode_photo, read_photo
-from lorair_cli.imaging.encode import WriteOptions, encode_photo, encoder_missing, format_for, write_photo
+from lorair_cli.imaging.decode import decode_photo
+from lorair_cli.imaging.encode import WriteOptions, encode_photo, encoder_missing
 from lorair_cli.imaging.photo import JpegStyle, Metadata, Photo
 
 # Shared machines stall: time says nothing about these tests.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-RNG = np.random.default_rng(11)
-ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF>caption \xc3\xbc</rdf:RDF></x:xmpmeta>'
 LOSSLESS = WriteOptions(lossless=True)
-
-
-def exif_block() -> bytes:
-    def text(value: bytes) -> ifd.Field:
-        return ifd.Field(ifd.ASCII, value + b"\0")
-
-    main = {0x010F: text(b"A camera maker"), 0x0112: ifd.Field(ifd.SHORT, struct.pack("<H", 1))}
-    exposure, maker_note = struct.pack("<II", 1, 250), b"maker's own bytes"
-    camera = {0x829A: ifd.Field(ifd.RATIONAL, exposure), 0x927C: ifd.Field(ifd.UNDEFINED, maker_note)}
-    return ifd.exif_block(ifd.Tags("<", main, camera, {1: text(b"N")}, {}))
-
-
-METADATA = Metadata(icc=ICC, exif=exif_block(), xmp=XMP, dpi=(300, 150))
-
-
-def photo(*shape: int, bits: int = 8, alpha: bool = False, grey: bool = False, metadata: Metadata = METADATA) -> Photo:
-    dtype = np.uint16 if bits == 16 else np.uint8
-    height, width = shape or (5, 7)
-    rgb = RNG.integers(0, 2**bits, (height, width, 1 if grey else 3), dtype)
-    rgb = np.repeat(rgb, 3, axis=2) if grey else rgb
-    return Photo(rgb, RNG.integers(0, 2**bits, (height, width), dtype) if alpha else None, grey, metadata=metadata)
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def again(source: Photo, format_: str, options: WriteOptions = LOSSLESS) -> Photo:
@@ -333,60 +302,6 @@ def test_chunks_of_our_png_are_sound():
 def test_a_resolution_that_cannot_be_written_is_an_error():
     with pytest.raises(ImageError, match="PNG cannot hold"):
         encode_photo(photo(metadata=Metadata(dpi=(1e12, 1e12))), "PNG")
-
-
-# Files ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "JPEG", "webp", "tif", "tiff", "bmp"])
-def test_the_suffix_names_the_format(tmp_path, suffix):
-    path = tmp_path / f"out.{suffix}"
-    write_photo(photo(metadata=Metadata()), path)
-    assert read_photo(path).format == format_for(path)
-    assert names(tmp_path) == [path.name]
-
-
-@pytest.mark.parametrize("name", ["out", "out.gif", "out.png.exe"])
-def test_unknown_suffixes_are_refused(tmp_path, name):
-    with pytest.raises(ImageError, match="cannot write this format"):
-        write_photo(photo(), tmp_path / name)
-    assert names(tmp_path) == []
-
-
-def test_the_format_can_be_said(tmp_path):
-    write_photo(photo(), tmp_path / "out", format_="PNG")
-    assert read_photo(tmp_path / "out").format == "PNG"
-
-
-@pytest.mark.parametrize("broken", ["fsync", "replace"])
-def test_a_failing_disk_is_one_line_and_leaves_the_old_photo(tmp_path, monkeypatch, broken):
-    path = tmp_path / "out.png"
-    path.write_bytes(b"old")
-
-    def fail(*args):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, broken, fail)
-    with pytest.raises(ImageError, match=r"out\.png: cannot be written: No space left"):
-        write_photo(photo(), path)
-    assert path.read_bytes() == b"old"
-    assert names(tmp_path) == ["out.png"]
-
-
-def test_a_photo_the_format_cannot_hold_leaves_the_old_one(tmp_path):
-    path = tmp_path / "out.jpg"
-    path.write_bytes(b"old")
-    with pytest.raises(ImageError, match=r"out\.jpg: JPEG has no transparency"):
-        write_photo(photo(alpha=True), path)
-    assert path.read_bytes() == b"old"
-
-
-@pytest.mark.parametrize("where", ["missing/out.png", "folder.png"])
-def test_places_that_cannot_be_written(tmp_path, where):
-    (tmp_path / "folder.png").mkdir()
-    with pytest.raises(ImageError, match="cannot be written"):
-        write_photo(photo(), tmp_path / where)
-    assert names(tmp_path) == ["folder.png"]
 
 
 @pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP", "TIFF"])
