@@ -10,10 +10,24 @@ from types import FrameType
 
 
 @contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Within the block, Ctrl-C and SIGTERM call ``handler``; outside the main thread Python allows no handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextmanager
 def stop_requested() -> Iterator[Callable[[], bool]]:
     """Turn Ctrl-C and SIGTERM into a question that the loop asks after each step; a second Ctrl-C interrupts at once.
 
-    Outside the main thread, where Python allows no signal handlers, the answer is always no.
+    Outside the main thread the answer is always no.
     """
     asked = False
 
@@ -23,36 +37,22 @@ def stop_requested() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked = True
 
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _handled_by(handler):
         yield lambda: asked
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 @contextmanager
 def interrupted_at_once() -> Iterator[None]:
     """Within the block, which waits for something that may never come, Ctrl-C and SIGTERM raise ``KeyboardInterrupt``.
 
-    In the main thread only: no other may have signal handlers.
+    In the main thread only.
     """
 
     def handler(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
+    with _handled_by(handler):
         yield
-        return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 def leave_signals_to_the_main_process() -> None:

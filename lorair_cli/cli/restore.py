@@ -237,10 +237,11 @@ def _refuse_unused(jobs: list[Job], format_: str | None, *, quality: int | None,
     from lorair_cli.imaging.encode import SUFFIXES, WITH_QUALITY, WITH_SUBSAMPLING, format_for
     from lorair_cli.restoration.plan import FORMATS
 
-    if jobs[0].target is None and format_ is None:
-        return  # the format is that of a photo that is yet to come
-    named = {SUFFIXES[FORMATS[format_]]} if format_ is not None else set[str]()
-    written = named | {format_for(job.target) for job in jobs if job.target is not None}
+    written = {format_for(job.target) for job in jobs if job.target is not None}
+    if not written:  # to standard output
+        if format_ is None:
+            return  # the format is that of a photo that is yet to come
+        written = {SUFFIXES[FORMATS[format_]]}
     for option, value, meant in (
         ("--quality", quality, WITH_QUALITY),
         ("--subsampling", subsampling, WITH_SUBSAMPLING),

@@ -171,11 +171,11 @@ def _opaque_channels(photo: Photo, format_: str) -> Pixels:
 def _exif_with_resolution(metadata: Metadata) -> bytes:
     """EXIF that also says the resolution, for a format without a field for it; empty if there is nothing to say."""
     tags = ifd.read_tags(metadata.exif) if metadata.exif else None
-    unsaid = not metadata.dpi and not metadata.aspect
-    if unsaid or (tags is not None and ifd.X_RESOLUTION in tags.main):
-        return metadata.exif or b""
     tags = tags or ifd.Tags("<", {}, {}, {}, {})
-    main = {**tags.main, **ifd.resolution_fields(metadata.dpi, metadata.aspect, tags.order)}
+    resolution = ifd.resolution_fields(metadata.dpi, metadata.aspect, tags.order)
+    if not resolution or ifd.X_RESOLUTION in tags.main:
+        return metadata.exif or b""
+    main = tags.main | resolution
     return ifd.exif_block(ifd.Tags(tags.order, main, tags.exif, tags.gps, tags.interop)) or b""
 
 

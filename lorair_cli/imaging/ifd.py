@@ -271,24 +271,28 @@ def behind(note: Field | None) -> int:
     return end + end % 2
 
 
+def header(order: str, main_at: int) -> bytes:
+    """What a block or a TIFF file starts with, whose main directory is at offset ``main_at``."""
+    return (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", _CLASSIC, main_at)
+
+
+def with_pinned(start: bytes, note: Field | None) -> bytes:
+    """The ``start`` of a block or file, then the ``note`` that is pinned behind it, if any, up to an even offset."""
+    return start if note is None else (start.ljust(note.at, b"\0") + note.value).ljust(behind(note), b"\0")
+
+
 def exif_block(tags: Tags) -> bytes | None:
     """An EXIF block that holds ``tags``, from its header on; ``None`` if there is nothing to hold."""
     if not (tags.main or tags.exif or tags.gps):
         return None
-    note, base = pinned(tags), _HEADER
-    written = directories(tags, base, note)
-    if note is not None and base + len(written) > note.at:
-        # Behind it, then, unless the block would be longer than a JPEG can hold.
-        note = note if behind(note) + len(written) <= _LONGEST_BLOCK else None
-        base = behind(note)
-        written = directories(tags, base, note)
-    mark = b"II" if tags.order == "<" else b"MM"
-    block = bytearray(max(base + len(written), behind(note)))
-    block[:_HEADER] = mark + struct.pack(f"{tags.order}HI", 42, base)
-    block[base : base + len(written)] = written
-    if note is not None:
-        block[note.at : note.at + len(note.value)] = note.value
-    return bytes(block)
+    note = pinned(tags)
+    written = directories(tags, _HEADER, note)
+    if note is None or _HEADER + len(written) <= note.at:
+        return with_pinned(header(tags.order, _HEADER) + written, note)
+    # Behind it, then, unless the block would be longer than a JPEG can hold.
+    note = note if behind(note) + len(written) <= _LONGEST_BLOCK else None
+    base = behind(note)
+    return with_pinned(header(tags.order, base), note) + directories(tags, base, note)
 
 
 def directories(tags: Tags, base: int, note: Field | None) -> bytes:

@@ -49,9 +49,8 @@ def encode_tiff(pixels: Pixels, metadata: Metadata) -> bytes:
     layout = _layout(pixels, rows, [int(at) for at in offsets[:-1]], [len(strip) for strip in strips], order)
     main = {**ifd.without_file_layout(carried).main, **layout, **_beside(metadata, order), **own.main}
     directories = ifd.directories(Tags(order, main, carried.exif, carried.gps, carried.interop), end, note)
-    header = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, end)
-    front = header if note is None else header.ljust(note.at, b"\0") + note.value
-    return b"".join([front.ljust(ifd.behind(note), b"\0"), *strips, bytes(end - int(offsets[-1])), directories])
+    front = ifd.with_pinned(ifd.header(order, end), note)
+    return b"".join([front, *strips, bytes(end - int(offsets[-1])), directories])
 
 
 def _strips(pixels: Pixels, rows: int, order: str) -> Iterator[bytes]:

@@ -90,6 +90,7 @@ def _attempt(photo: Photo, routing: Routing, work: Work) -> _Attempt:
 def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
     """A pass that another takes the place of where the router sees no change."""
     restorer, large = work.restorer, is_large(photo.rgb)
+    nothing = restorer.info.untouched_as
 
     @cache
     def instead(expert: str) -> _Attempt:
@@ -103,8 +104,7 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
         return are_scratches(small.rgb, work.tried(small, restorer.told(routing, {HOLES: 1.0})).rgb)
 
     first = _attempt(photo, routing, work)
-    unclear = may_be_dark(first.before, restorer.info.untouched_as)
-    if unclear and was_dark(first.before, instead(LOW_LIGHT).after, restorer.info.untouched_as):
+    if may_be_dark(first.before, nothing) and was_dark(first.before, instead(LOW_LIGHT).after, nothing):
         return instead(LOW_LIGHT)
     least = math.inf if large else least_sharpening_instead(first.before)
     if least < math.inf and was_blurred(photo.rgb, instead(BLUR).changed, least):
@@ -113,11 +113,11 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
         return instead(HOLES)
     if not large and first.before.likeliest == BLUR and was_blurred(photo.rgb, first.changed, PLAINLY_SHARPENED):
         return first
-    second = second_choice(first.before, first.after, restorer.info.untouched_as)
+    second = second_choice(first.before, first.after, nothing)
     if second is not None:
         other = instead(second)
         if takes_over(second, first.before, first.after, other.after, other.changed):
             return other
     if was_imagined(first.before, first.after, first.changed):
-        return instead(restorer.info.untouched_as)
+        return instead(nothing)
     return first
