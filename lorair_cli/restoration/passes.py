@@ -9,11 +9,13 @@ from typing import NamedTuple
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import Routing
 from lorair_cli.restoration.checks import (
+    BEYOND_DOUBT,
     BLUR,
     LEAST_SIDE,
     LOW_LIGHT,
     MOST_BY_ITSELF,
     PLAINLY_SHARPENED,
+    SHARPENED,
     change,
     finds_more,
     least_sharpening,
@@ -27,7 +29,7 @@ from lorair_cli.restoration.checks import (
     was_imagined,
 )
 from lorair_cli.restoration.distance import from_afar, is_large
-from lorair_cli.restoration.result import Diagnosis
+from lorair_cli.restoration.result import Diagnosis, Expert
 from lorair_cli.restoration.scratches import are_scratches
 from lorair_cli.restoration.work import Work
 from lorair_cli.settings import HOLES
@@ -94,6 +96,8 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
 
     @cache
     def instead(expert: str) -> _Attempt:
+        if first.before.experts == (Expert(expert, 1.0),):
+            return first
         return _attempt(photo, restorer.told(routing, {expert: 1.0}), work)
 
     def is_scratched() -> bool:
@@ -102,6 +106,10 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
         # Scratches of a print are as much wider as its scan is: a small copy of a large photo tells them, too.
         small = Photo(from_afar(photo.rgb))
         return are_scratches(small.rgb, work.tried(small, restorer.told(routing, {HOLES: 1.0})).rgb)
+
+    def was_sharp(treated: str, attempt: _Attempt) -> bool:
+        """Whether blur was ``treated``, and there was none."""
+        return treated == BLUR and not large and not was_blurred(photo.rgb, attempt.changed, SHARPENED)
 
     first = _attempt(photo, routing, work)
     if may_be_dark(first.before, nothing) and was_dark(first.before, instead(LOW_LIGHT).after, nothing):
@@ -116,8 +124,10 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
     second = second_choice(first.before, first.after, nothing)
     if second is not None:
         other = instead(second)
-        if takes_over(second, first.before, first.after, other.after, other.changed):
+        helps = takes_over(second, first.before, first.after, other.after, other.changed)
+        if helps and not was_sharp(second, other):
             return other
-    if was_imagined(first.before, first.after, first.changed):
+    unsure = first.before.confidence < BEYOND_DOUBT
+    if was_imagined(first.before, first.after, first.changed) or (unsure and was_sharp(first.before.likeliest, first)):
         return instead(nothing)
     return first

@@ -128,6 +128,24 @@ def test_no_expert_is_tried_twice(checking, monkeypatch):
     assert checking.restore(Photo(CAT), choices=Choices(passes=None)).tiles == 2
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("marked", [True, False])
+def test_what_the_router_has_filled_already_tells_whether_it_was_scratches(checking, monkeypatch, marked):
+    rules = {"finds_more": False, "second_choice": None, "may_be_scratched": True, "was_imagined": True}
+    for rule, answer in (rules | {"least_sharpening_instead": math.inf}).items():
+        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(module, "are_scratches", lambda *_: marked)
+    holes = checking.told(checking.route(Photo(CAT)), {"inpainting": 1.0})
+    by_expert = [
+        Work(checking, by_itself=True).tried(Photo(CAT), checking.told(holes, {name: 1.0})).rgb
+        for name in ("inpainting", "jpeg")
+    ]
+    monkeypatch.setattr(checking, "route", lambda photo: holes)
+    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
+    assert np.array_equal(result.photo.rgb, by_expert[0 if marked else 1])
+    assert result.tiles == (1 if marked else 2), "holes are filled once"
+
+
 @pytest.mark.parametrize("dark", [True, False])
 def test_a_photo_that_may_be_dark_is_brightened_before_anything_else_is_asked(checking, monkeypatch, dark):
     rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_scratched": False}
@@ -179,6 +197,39 @@ def test_a_photo_taken_for_blurred_that_sharpening_changes_much_has_no_second_ch
     monkeypatch.setattr(checking, "route", lambda photo: blurred)
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
     assert np.array_equal(result.photo.rgb, (sharp if enough else shadow).rgb)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("enough", [True, False])
+@pytest.mark.parametrize("sure", [True, False])
+def test_a_photo_taken_for_blurred_that_sharpening_hardly_changes_was_sharp(checking, monkeypatch, sure, enough):
+    rules = {"finds_more": False, "second_choice": None, "may_be_scratched": False, "was_imagined": False}
+    for rule, answer in rules.items():
+        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+    logits = torch.zeros(10)
+    logits[checking.info.degradations.index("blur")] = 9.0 if sure else 2.0
+    blurred = replace(checking.told(checking.route(Photo(CAT)), {"blur": 1.0}), logits=logits)
+    sharp = Work(checking, by_itself=True).tried(Photo(CAT), blurred)
+    plain = Work(checking, by_itself=True).tried(Photo(CAT), checking.told(blurred, {"jpeg": 1.0}))
+    changed = np.sqrt(np.mean((sharp.rgb / 255 - CAT / 255) ** 2))
+    monkeypatch.setattr(module, "SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
+    monkeypatch.setattr(module, "PLAINLY_SHARPENED", math.inf)
+    monkeypatch.setattr(checking, "route", lambda photo: blurred)
+    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
+    assert np.array_equal(result.photo.rgb, (sharp if sure or enough else plain).rgb)
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_blur_is_a_second_choice_where_sharpening_changes_much(checking, monkeypatch, enough):
+    rules = {"finds_more": False, "takes_over": True, "may_be_scratched": False, "was_imagined": False}
+    for rule, answer in (rules | {"second_choice": "blur", "least_sharpening_instead": math.inf}).items():
+        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+    once, sharpened = checking.restore(Photo(CAT)), checking.restore(Photo(CAT), choices=Choices(experts={"blur": 1.0}))
+    assert once.diagnosis.likeliest != "blur"
+    changed = np.sqrt(np.mean((sharpened.photo.rgb / 255 - CAT / 255) ** 2))
+    monkeypatch.setattr(module, "SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
+    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
+    assert np.array_equal(result.photo.rgb, (sharpened if enough else once).photo.rgb)
 
 
 @pytest.mark.parametrize("enough", [True, False])

@@ -10,11 +10,13 @@ from lorair_cli.restoration.checks import (
     DARKER_THAN_NOTHING,
     IMAGINED,
     LEAST_BLUR,
+    LEAST_LIKELY,
     LEVEL,
     LIGHTENED,
     LIKELY_BLUR,
     LIKELY_DARK,
     MISTY,
+    MOST_LEFT,
     PERHAPS_DARK,
     PLAIN_TO_SEE,
     PLAINLY_LIGHTENED,
@@ -109,7 +111,7 @@ def test_all_passes_before_count():
         ({"shadow": 0.7, "raindrop": SECOND - 0.01}, {"shadow": 0.7}, None),
         ({"jpeg": 0.4, "shadow": 0.3}, {"jpeg": 0.5}, "shadow"),
         ({"blur": 0.4, "jpeg": 0.35}, {"blur": 0.4}, None),
-        ({"blur": 0.35, "jpeg": 0.3, "haze": 0.25}, {"blur": 0.4}, "haze"),
+        ({"blur": 0.35, "jpeg": 0.3, "snow": 0.25}, {"blur": 0.4}, "snow"),
     ],
     ids=[
         "seen as before",
@@ -126,21 +128,34 @@ def test_the_second_choice_is_tried_where_the_first_repaired_nothing_or_is_no_li
     assert second_choice(sees(**before), sees(**after), "jpeg") == second
 
 
-def test_haze_is_no_second_choice_where_nothing_seems_wrong():
+def test_what_was_imagined_is_not_found_again():
+    imagined = Diagnosis(sees(snow=0.84).probabilities, (Expert("jpeg", 1.0),))
+    assert not finds_more(sees(snow=0.95), [imagined], "jpeg") and finds_more(sees(rain=0.95), [imagined], "jpeg")
+    instead = Diagnosis(sees(snow=0.84).probabilities, (Expert("rain", 1.0),))
+    assert finds_more(sees(snow=0.95), [instead], "jpeg"), "what hid it has gone"
+
+
+def test_haze_is_no_second_choice():
     assert second_choice(sees(jpeg=0.3, haze=0.29), sees(jpeg=0.3), "jpeg") is None
     assert second_choice(sees(jpeg=0.3, haze=0.29, shadow=0.2), sees(jpeg=0.3), "jpeg") == "shadow"
-    assert second_choice(sees(blur=0.3, haze=0.29), sees(blur=0.3), "jpeg") == "haze"
+    assert second_choice(sees(blur=0.3, haze=0.29), sees(blur=0.3), "jpeg") is None
     assert second_choice(sees(haze=0.3, shadow=0.29), sees(haze=0.3), "haze") == "shadow"
 
 
 def test_what_stands_for_nothing_is_what_the_router_was_taught():
-    likely = sees(shadow=0.5, haze=0.4)
-    assert second_choice(likely, likely, "jpeg") == "haze" and second_choice(likely, likely, "haze") is None
+    likely = sees(shadow=0.5, snow=0.4)
+    assert second_choice(likely, likely, "jpeg") == "snow" and second_choice(likely, likely, "snow") is None
     assert finds_more(sees(rain=0.99), [], "jpeg") and not finds_more(sees(rain=0.99), [], "rain")
 
 
 def test_of_two_second_choices_the_first_label_counts_in_every_run():
-    assert second_choice(sees(blur=0.4, snow=0.25, haze=0.25), sees(blur=0.4), "jpeg") == "haze"
+    assert second_choice(sees(blur=0.4, snow=0.25, rain=0.25), sees(blur=0.4), "jpeg") == "rain"
+
+
+def test_low_light_is_a_second_choice_where_it_is_likelier_than_nothing():
+    for nothing, second in ((0.19, "low-light"), (0.21, "shadow")):
+        before = sees(blur=0.3, low_light=0.2 * DARKER_THAN_NOTHING, jpeg=nothing, shadow=0.18)
+        assert second_choice(before, sees(blur=0.3), "jpeg") == second
 
 
 def test_a_second_choice_has_to_prove_itself():
@@ -164,7 +179,23 @@ def test_a_shadow_that_is_seen_as_before_and_was_hardly_lightened_is_none():
     assert not was_imagined(before, sees(shadow=0.6), PLAINLY_LIGHTENED), "much was lightened"
     assert not was_imagined(sees(shadow=BEYOND_DOUBT), sees(shadow=0.99), little), "plain"
     assert not was_imagined(sees(blur=0.6), sees(blur=0.6), little), "a mild expert leaves much"
+    assert not was_imagined(sees(raindrop=0.2), sees(raindrop=0.01), little), "drops need not be likely"
     assert not was_imagined(sees(jpeg=0.4), sees(jpeg=0.4), little), "the answer for nothing already"
+
+
+@pytest.mark.parametrize("name", LEAST_LIKELY)
+def test_what_changes_all_of_a_photo_has_to_be_likely(name):
+    seen = (sees(**{name: LEAST_LIKELY[name] + more, "shadow": 0.1}) for more in (-0.01, 0.01))
+    gone = sees(**{name: 0.01, "jpeg": 0.5})
+    assert [was_imagined(before, gone, 0.2) for before in seen] == [True, False]
+
+
+@pytest.mark.parametrize("name", MOST_LEFT)
+def test_a_hole_that_is_seen_as_before_is_none_and_neither_is_snow(name):
+    for before, imagined in ((sees(**{name: 0.6}), True), (sees(**{name: BEYOND_DOUBT}), False)):
+        share = before.probabilities[name] * MOST_LEFT[name]
+        assert was_imagined(before, sees(**{name: share + 0.001}), 0.2) is imagined
+        assert not was_imagined(before, sees(**{name: share - 0.001}), 0.2)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -241,11 +272,11 @@ def test_fine_detail_is_what_the_means_around_lack(height):
         ({"jpeg": 0.3}, True),
         ({"shadow": BEYOND_DOUBT - 0.01}, True),
         ({"shadow": BEYOND_DOUBT}, False),
-        ({"inpainting": 0.4}, False),
+        ({"inpainting": 0.4}, True),
     ],
-    ids=["nothing wrong", "unsure", "plain", "found"],
+    ids=["nothing wrong", "unsure", "plain", "unsure of them"],
 )
-def test_scratches_are_looked_for_where_the_router_is_unsure_and_has_none(before, worth_it):
+def test_scratches_are_looked_for_where_the_router_is_unsure(before, worth_it):
     assert may_be_scratched(sees(**before)) is worth_it
 
 
