@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -54,6 +55,17 @@ class Mean:
             return self._rgb
         rounded: Pixels = ((self._total + self._count // 2) // self._count).astype(self._rgb.dtype)
         return rounded
+
+
+def agreement(before: Pixels, results: Sequence[Pixels]) -> float:
+    """How many times as much several results of one photo, all ``(h, w, 3)``, change it as they differ.
+
+    The root of the mean square of their mean change, by that of what each deviates from it; infinity if none deviates.
+    """
+    changes = np.stack([to_float(after) - to_float(before) for after in results])
+    mean = changes.mean(axis=0)
+    apart = float(np.square(changes - mean).mean())
+    return math.sqrt(float(np.square(mean).mean()) / apart) if apart > 0 else math.inf
 
 
 def greatest_change(before: Pixels, after: Pixels) -> npt.NDArray[np.uint8]:

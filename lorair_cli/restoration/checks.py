@@ -82,16 +82,11 @@ Of 861 training and validation photos with nothing wrong 51 lost much (to less t
 these or for dark or hazy; ``LEAST_LIKELY`` and this leave 15 of them. Of 4,480 with every degradation but noise, JPEG
 and shadows, by two recipes, 71 are treated otherwise for it, and gain 64 dB together."""
 
-LIGHTENED = 0.03
-"""The least difference that taking a shadow away makes (see :func:`change`): 30 dB. A mild expert makes less."""
+LIGHTENED = 0.4
+"""How plainly (see :func:`lightened`) a shadow is taken away that was there."""
 
-IMAGINED = 0.45
-"""The same for a shadow, where little was changed."""
-
-PLAINLY_LIGHTENED = 10 ** (-25 / 20)
-"""The difference from which on a shadow was there, whatever the router sees afterwards: the expert hardly touches a
-photo without any. 25 dB."""
-
+LIGHTENED_INSTEAD = 1.0
+"""The same for a shadow that was a second choice."""
 
 SHARPENED = 2.0
 """How many times as much as its own finest detail (see :func:`fine_detail`) the expert for blur changes a photo that is
@@ -143,9 +138,13 @@ BRIGHTENED = 0.2
 would not be brightened otherwise, all of which were blurred and then darkened, and gain 6 to 10 dB; one with scratches
 loses 15."""
 
-DARKER_THAN_NOTHING = 1.2
+LIKELIER_THAN_NOTHING = 1.2
 """How many times as probable as that nothing is wrong low light must be, too. Of 26 such photos those that were dark
 have 1.4 or more; four that were not, and lost 5 to 20 dB, have less than 1."""
+
+HAS_TO_BE_LIKELIER = frozenset((LOW_LIGHT, HOLES, "rain", "snow"))
+"""As second choices, these must be so much likelier than that nothing is wrong, too. Shadows and blur show by what
+their experts change, and the one for raindrops hardly touches a photo without any."""
 
 
 def can_check(degradations: Collection[str], experts: int, nothing: str) -> bool:
@@ -190,8 +189,8 @@ def second_choice(before: Diagnosis, after: Diagnosis, nothing: str) -> str | No
     if before.confidence >= BEYOND_DOUBT:
         return None
     passed_by = {before.likeliest, nothing, HAZE}
-    if before.probabilities[LOW_LIGHT] < DARKER_THAN_NOTHING * before.probabilities[nothing]:
-        passed_by.add(LOW_LIGHT)
+    likelier = LIKELIER_THAN_NOTHING * before.probabilities[nothing]
+    passed_by |= {name for name in HAS_TO_BE_LIKELIER if before.probabilities[name] < likelier}
     # In the order of the labels, not of a set: of two as probable, it must be the same one in every run.
     others = (name for name in before.probabilities if name not in passed_by)
     second = max(others, key=before.probabilities.__getitem__)
@@ -251,7 +250,7 @@ def was_dark(before: Diagnosis, brightened: Diagnosis, nothing: str) -> bool:
     ``nothing`` is what the router takes photos with nothing wrong for.
     """
     left = left_of(LOW_LIGHT, before, brightened)
-    least = max(LIKELY_DARK, DARKER_THAN_NOTHING * before.probabilities[nothing])
+    least = max(LIKELY_DARK, LIKELIER_THAN_NOTHING * before.probabilities[nothing])
     if before.probabilities[LOW_LIGHT] >= least and left <= BRIGHTENED:
         return True
     return brightened.likeliest == BLUR and brightened.confidence >= REVEALED and left <= REPAIRED
@@ -263,7 +262,20 @@ def may_be_scratched(before: Diagnosis) -> bool:
     return before.confidence < BEYOND_DOUBT
 
 
-def takes_over(second: str, before: Diagnosis, after: Diagnosis, instead: Diagnosis, changed: float) -> bool:
+def lightened(before: Diagnosis, after: Diagnosis, changed: float, agreed: float) -> float:
+    """How plainly a shadow was taken away: the more was changed, the more the copies of a photo agree in what, and the
+    less of the shadow the router still sees.
+
+    Args:
+        before: of the photo.
+        after: of the result.
+        changed: how far that is from the photo (see :func:`change`).
+        agreed: how many times as far as the results of the copies are from each other (see ``blending.agreement``).
+    """
+    return changed * agreed / max(left_of(SHADOW, before, after), 1e-6)
+
+
+def takes_over(second: str, before: Diagnosis, after: Diagnosis, instead: Diagnosis, light: float) -> bool:
     """Whether the result of a second choice is the better one.
 
     Args:
@@ -271,29 +283,25 @@ def takes_over(second: str, before: Diagnosis, after: Diagnosis, instead: Diagno
         before: of the photo.
         after: of the result for its likeliest degradation.
         instead: of the result for the second choice.
-        changed: how far that is from the photo (see :func:`change`).
+        light: how plainly it is a shadow that was taken away (see :func:`lightened`).
     """
     left = left_of(second, before, instead)
-    return left <= min(REPAIRED, left_of(before.likeliest, before, after)) and (
-        second != SHADOW or changed >= LIGHTENED
-    )
+    repaired = left <= min(REPAIRED, left_of(before.likeliest, before, after))
+    return repaired and (second != SHADOW or light >= LIGHTENED_INSTEAD)
 
 
-def was_imagined(before: Diagnosis, after: Diagnosis, changed: float) -> bool:
+def was_imagined(before: Diagnosis, after: Diagnosis, light: float) -> bool:
     """Whether something was treated that was not there: it was too unlikely from the start, or much of its probability
-    is left, where a repair leaves little; a shadow, moreover, if the photo was little ``changed``.
+    is left, where a repair leaves little. A shadow was not there if ``light`` (see :func:`lightened`) is little.
 
     A mild expert, such as that for blur, leaves much of what it treats.
     """
     found, confidence = before.likeliest, before.confidence
+    if found == SHADOW:
+        return light < LIGHTENED
     if confidence >= BEYOND_DOUBT:
         return False
-    if confidence < LEAST_LIKELY.get(found, 0.0):
-        return True
-    left = left_of(found, before, after)
-    if found == SHADOW:
-        return left >= IMAGINED and changed < PLAINLY_LIGHTENED
-    return left >= MOST_LEFT.get(found, math.inf)
+    return confidence < LEAST_LIKELY.get(found, 0.0) or left_of(found, before, after) >= MOST_LEFT.get(found, math.inf)
 
 
 def was_blurred(photo: Pixels, changed: float, least: float) -> bool:

@@ -20,6 +20,7 @@ from lorair_cli.restoration.checks import (
     finds_more,
     least_sharpening,
     least_sharpening_instead,
+    lightened,
     may_be_dark,
     may_be_scratched,
     second_choice,
@@ -72,6 +73,8 @@ class _Attempt(NamedTuple):
     """Restored."""
     changed: float
     """How far that is from the photo as it was."""
+    agreed: float
+    """How far the copies of the photo agree in that."""
     by: Routing
     """Of the photo as it was, with the experts of the pass."""
     before: Diagnosis
@@ -81,12 +84,16 @@ class _Attempt(NamedTuple):
     after: Diagnosis
     """The same in words."""
 
+    @property
+    def lightened(self) -> float:
+        """How plainly it was a shadow that was taken away."""
+        return lightened(self.before, self.after, self.changed, self.agreed)
+
 
 def _attempt(photo: Photo, routing: Routing, work: Work) -> _Attempt:
-    restored = work.tried(photo, routing)
-    seen = work.restorer.route(restored)
-    changed = change(photo.rgb, restored.rgb)
-    return _Attempt(restored, changed, routing, work.restorer.diagnosis(routing), seen, work.restorer.diagnosis(seen))
+    restored, agreed = work.tried(photo, routing)
+    seen, told = work.restorer.route(restored), work.restorer.diagnosis
+    return _Attempt(restored, change(photo.rgb, restored.rgb), agreed, routing, told(routing), seen, told(seen))
 
 
 def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
@@ -105,7 +112,7 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
             return are_scratches(photo.rgb, instead(HOLES).photo.rgb)
         # Scratches of a print are as much wider as its scan is: a small copy of a large photo tells them, too.
         small = Photo(from_afar(photo.rgb))
-        return are_scratches(small.rgb, work.tried(small, restorer.told(routing, {HOLES: 1.0})).rgb)
+        return are_scratches(small.rgb, work.tried(small, restorer.told(routing, {HOLES: 1.0})).photo.rgb)
 
     def was_sharp(treated: str, attempt: _Attempt) -> bool:
         """Whether blur was ``treated``, and there was none."""
@@ -124,10 +131,9 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
     second = second_choice(first.before, first.after, nothing)
     if second is not None:
         other = instead(second)
-        helps = takes_over(second, first.before, first.after, other.after, other.changed)
+        helps = takes_over(second, first.before, first.after, other.after, other.lightened)
         if helps and not was_sharp(second, other):
             return other
-    unsure = first.before.confidence < BEYOND_DOUBT
-    if was_imagined(first.before, first.after, first.changed) or (unsure and was_sharp(first.before.likeliest, first)):
-        return instead(nothing)
-    return first
+    imagined = was_imagined(first.before, first.after, first.lightened)
+    sharp = first.before.confidence < BEYOND_DOUBT and was_sharp(first.before.likeliest, first)
+    return instead(nothing) if imagined or sharp else first

@@ -240,7 +240,7 @@ class Restorer:
             first = first or diagnosis
             if choices.only_if is not None and diagnosis.confidence < choices.only_if:
                 break
-            photo = work.refined(photo, work.tried(photo, routing), routing)
+            photo = work.refined(photo, work.tried(photo, routing).photo, routing)
             passes.append(diagnosis)
         assert first is not None, "there is at least one pass"
         return photo, first, passes

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lorair_cli.imaging.arrays import Pixels, without_colour
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import Routing
-from lorair_cli.restoration.blending import Mean, holes_filled
-from lorair_cli.restoration.copies import Copy, further_copies, tried_copies
-from lorair_cli.restoration.distance import belongs_afar
+from lorair_cli.restoration.blending import Mean, agreement, holes_filled
+from lorair_cli.restoration.copies import FARTHER, Copy, further_copies, tried_copies
+from lorair_cli.restoration.distance import belongs_afar, from_afar
 from lorair_cli.restoration.tiled import ProgressCallback, Way
 from lorair_cli.settings import HOLES
 
 if TYPE_CHECKING:
     from lorair_cli.restoration.restorer import Restorer
+
+
+class Tried(NamedTuple):
+    """What became of a photo."""
+
+    photo: Photo
+    """The mean of what became of its copies."""
+    agreed: float
+    """How far the copies agree (see :func:`agreement`)."""
 
 
 @dataclass
@@ -34,31 +43,33 @@ class Work:
         """Begin as the restorer is set."""
         self.way = Way(self.restorer.precision)
 
-    def tried(self, photo: Photo, routing: Routing) -> Photo:
+    def tried(self, photo: Photo, routing: Routing) -> Tried:
         """``photo``, repaired by the experts of ``routing`` as well as it takes to see whether they help."""
         first, *others = self._tried_copies(photo, routing) if self.by_itself else (Copy(),)
-        mean = Mean(self._repaired(first, photo.rgb, routing))
-        return self._with_more(mean, others, photo, routing)
+        repaired = self._repaired(first, photo.rgb, routing)
+        if not others:
+            return Tried(_answer(photo, repaired), math.inf)
+        mean, seen = Mean(repaired), [_small(repaired)]
+        for copy in others:  # one at a time: a large photo must not be there as often
+            repaired = self._repaired(copy, photo.rgb, routing)
+            mean.add(repaired)
+            seen.append(_small(repaired))
+        return Tried(_answer(photo, mean.rgb()), agreement(_small(photo.rgb), seen))
 
     def refined(self, photo: Photo, restored: Photo, routing: Routing) -> Photo:
         """``restored``, which :meth:`tried` made of ``photo``, made better by more copies."""
         if not self.by_itself:
             return restored
         copies = further_copies(photo.rgb, self._treated(routing), self._belongs_afar(routing))
+        if not copies:
+            return restored
         mean = Mean(restored.rgb, len(self._tried_copies(photo, routing)))
-        return self._with_more(mean, copies, photo, routing) if copies else restored
+        for copy in copies:
+            mean.add(self._repaired(copy, photo.rgb, routing))
+        return _answer(photo, mean.rgb())
 
     def _tried_copies(self, photo: Photo, routing: Routing) -> tuple[Copy, ...]:
         return tried_copies(photo.rgb, self._treated(routing), self._belongs_afar(routing))
-
-    def _with_more(self, mean: Mean, copies: Iterable[Copy], photo: Photo, routing: Routing) -> Photo:
-        """``photo`` with the ``mean`` of results, when those that ``copies`` give have come to it."""
-        for copy in copies:
-            # One at a time: a large photo must not be there as often.
-            mean.add(self._repaired(copy, photo.rgb, routing))
-        # The network answers in colour; what is judged and passed on must be the picture that will be written.
-        rgb = mean.rgb()
-        return photo.with_rgb(without_colour(rgb) if photo.grey else rgb)
 
     def _repaired(self, copy: Copy, rgb: Pixels, routing: Routing) -> Pixels:
         """What a photo ``(h, w, 3)`` becomes when the network repairs that copy of it."""
@@ -82,3 +93,13 @@ class Work:
         names = self.restorer.info.degradations
         near, far = (dict(zip(names, look.tolist(), strict=True)) for look in routing.looks)
         return belongs_afar(self._treated(routing), near, far)
+
+
+def _answer(photo: Photo, rgb: Pixels) -> Photo:
+    """``photo`` as it comes out: the network answers in colour, and what is judged and passed on is what is written."""
+    return photo.with_rgb(without_colour(rgb) if photo.grey else rgb)
+
+
+def _small(rgb: Pixels) -> Pixels:
+    """A photo no larger than copies that are compared need to be."""
+    return from_afar(rgb, FARTHER) if min(rgb.shape[:2]) > FARTHER else rgb

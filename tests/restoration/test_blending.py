@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lorair_cli.restoration.blending import LEAST_CHANGE, Mean, blended, holes_filled
+from lorair_cli.restoration.blending import LEAST_CHANGE, Mean, agreement, blended, holes_filled
 
 DTYPES = st.sampled_from([np.uint8, np.uint16])
 
@@ -70,3 +70,14 @@ def test_a_mean_is_rounded_once(data, dtype, count, more):
         mean.add(rgb)
     exact = (count * first.astype(float) + sum(rgb.astype(float) for rgb in others)) / (count + more)
     assert mean.rgb().dtype == dtype and np.array_equal(mean.rgb(), np.floor(exact + 0.5))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_results_agree_as_much_as_they_change_more_than_they_differ(dtype):
+    white = np.iinfo(dtype).max
+    before = np.full((4, 6, 3), white // 5, dtype)
+    more, less = (before + dtype(share * white) for share in (0.4, 0.2))
+    assert agreement(before, [more, less]) == pytest.approx(3, rel=1e-2)  # 0.3 on average, 0.1 off it
+    opposite = before - dtype(0.2 * white)
+    assert agreement(before, [less, opposite]) == pytest.approx(0, abs=0.05)
+    assert agreement(before, [more, more.copy()]) == np.inf

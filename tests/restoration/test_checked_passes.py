@@ -95,11 +95,28 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
     seen.clear()
     assert checked("noise", True, False).tiles == 2
     after = [checking.diagnose(result.photo) for result in (once, by_hand["noise"])]
-    changed = np.sqrt(np.mean((by_hand["noise"].photo.rgb / 255 - CAT / 255) ** 2))
-    assert seen == [
-        (once.diagnosis, after[0], "jpeg"),
-        ("noise", once.diagnosis, *after, pytest.approx(changed, rel=1e-4)),
-    ]
+    assert seen == [(once.diagnosis, after[0], "jpeg"), ("noise", once.diagnosis, *after, math.inf)]
+
+
+@torch.inference_mode()
+def test_how_plainly_a_shadow_is_taken_away_hangs_on_what_becomes_of_the_copies(checking, monkeypatch):
+    rules = {"finds_more": False, "second_choice": "shadow", "may_be_scratched": False, "was_imagined": False}
+    for rule, answer in (rules | {"least_sharpening_instead": math.inf}).items():
+        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+    seen = []
+    monkeypatch.setattr(module, "takes_over", lambda *args: seen.append(args) or True)
+    lit = checking.restore(Photo(CAT), choices=Choices(passes=None))
+    told = checking.told(checking.route(Photo(CAT)), {"shadow": 1.0})
+    one, mirrored = (
+        Work(checking).tried(Photo(np.ascontiguousarray(rgb)), told).photo.rgb for rgb in (CAT, CAT[:, ::-1])
+    )
+    copies = [one / 255, mirrored[:, ::-1] / 255]
+    changed = np.sqrt(np.mean((lit.photo.rgb / 255 - CAT / 255) ** 2))
+    _, before, _, after, light = seen[0]
+    left = after.probabilities["shadow"] / before.probabilities["shadow"]
+    apart = np.sqrt(np.mean(np.var(copies, axis=0)))
+    agreed = np.sqrt(np.mean((np.mean(copies, axis=0) - CAT / 255) ** 2)) / apart
+    assert np.isfinite(light) and light == pytest.approx(changed * agreed / left, rel=1e-3)
 
 
 @pytest.mark.parametrize("marked", [True, False])
@@ -137,7 +154,7 @@ def test_what_the_router_has_filled_already_tells_whether_it_was_scratches(check
     monkeypatch.setattr(module, "are_scratches", lambda *_: marked)
     holes = checking.told(checking.route(Photo(CAT)), {"inpainting": 1.0})
     by_expert = [
-        Work(checking, by_itself=True).tried(Photo(CAT), checking.told(holes, {name: 1.0})).rgb
+        Work(checking, by_itself=True).tried(Photo(CAT), checking.told(holes, {name: 1.0})).photo.rgb
         for name in ("inpainting", "jpeg")
     ]
     monkeypatch.setattr(checking, "route", lambda photo: holes)
@@ -190,8 +207,8 @@ def test_a_photo_taken_for_blurred_that_sharpening_changes_much_has_no_second_ch
     logits = torch.zeros(10)
     logits[checking.info.degradations.index("blur")] = 2.0
     blurred = replace(checking.told(checking.route(Photo(CAT)), {"blur": 1.0}), logits=logits)
-    shadow = Work(checking, by_itself=True).tried(Photo(CAT), checking.told(blurred, {"shadow": 1.0}))
-    sharp = Work(checking, by_itself=True).tried(Photo(CAT), blurred)
+    shadow = Work(checking, by_itself=True).tried(Photo(CAT), checking.told(blurred, {"shadow": 1.0})).photo
+    sharp = Work(checking, by_itself=True).tried(Photo(CAT), blurred).photo
     changed = np.sqrt(np.mean((sharp.rgb / 255 - CAT / 255) ** 2))
     monkeypatch.setattr(module, "PLAINLY_SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
     monkeypatch.setattr(checking, "route", lambda photo: blurred)
@@ -209,8 +226,8 @@ def test_a_photo_taken_for_blurred_that_sharpening_hardly_changes_was_sharp(chec
     logits = torch.zeros(10)
     logits[checking.info.degradations.index("blur")] = 9.0 if sure else 2.0
     blurred = replace(checking.told(checking.route(Photo(CAT)), {"blur": 1.0}), logits=logits)
-    sharp = Work(checking, by_itself=True).tried(Photo(CAT), blurred)
-    plain = Work(checking, by_itself=True).tried(Photo(CAT), checking.told(blurred, {"jpeg": 1.0}))
+    sharp = Work(checking, by_itself=True).tried(Photo(CAT), blurred).photo
+    plain = Work(checking, by_itself=True).tried(Photo(CAT), checking.told(blurred, {"jpeg": 1.0})).photo
     changed = np.sqrt(np.mean((sharp.rgb / 255 - CAT / 255) ** 2))
     monkeypatch.setattr(module, "SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
     monkeypatch.setattr(module, "PLAINLY_SHARPENED", math.inf)

@@ -7,19 +7,19 @@ import pytest
 from lorair_cli.restoration.checks import (
     BEYOND_DOUBT,
     BRIGHTENED,
-    DARKER_THAN_NOTHING,
-    IMAGINED,
+    HAS_TO_BE_LIKELIER,
     LEAST_BLUR,
     LEAST_LIKELY,
     LEVEL,
     LIGHTENED,
+    LIGHTENED_INSTEAD,
+    LIKELIER_THAN_NOTHING,
     LIKELY_BLUR,
     LIKELY_DARK,
     MISTY,
     MOST_LEFT,
     PERHAPS_DARK,
     PLAIN_TO_SEE,
-    PLAINLY_LIGHTENED,
     PLAINLY_SHARPENED,
     REPAIRED,
     REVEALED,
@@ -36,6 +36,7 @@ from lorair_cli.restoration.checks import (
     fine_detail,
     least_sharpening,
     least_sharpening_instead,
+    lightened,
     may_be_dark,
     may_be_scratched,
     second_choice,
@@ -111,7 +112,7 @@ def test_all_passes_before_count():
         ({"shadow": 0.7, "raindrop": SECOND - 0.01}, {"shadow": 0.7}, None),
         ({"jpeg": 0.4, "shadow": 0.3}, {"jpeg": 0.5}, "shadow"),
         ({"blur": 0.4, "jpeg": 0.35}, {"blur": 0.4}, None),
-        ({"blur": 0.35, "jpeg": 0.3, "snow": 0.25}, {"blur": 0.4}, "snow"),
+        ({"blur": 0.35, "jpeg": 0.3, "raindrop": 0.25}, {"blur": 0.4}, "raindrop"),
     ],
     ids=[
         "seen as before",
@@ -152,9 +153,10 @@ def test_of_two_second_choices_the_first_label_counts_in_every_run():
     assert second_choice(sees(blur=0.4, snow=0.25, rain=0.25), sees(blur=0.4), "jpeg") == "rain"
 
 
-def test_low_light_is_a_second_choice_where_it_is_likelier_than_nothing():
-    for nothing, second in ((0.19, "low-light"), (0.21, "shadow")):
-        before = sees(blur=0.3, low_light=0.2 * DARKER_THAN_NOTHING, jpeg=nothing, shadow=0.18)
+@pytest.mark.parametrize("name", sorted(HAS_TO_BE_LIKELIER))
+def test_these_are_second_choices_where_they_are_likelier_than_nothing(name):
+    for nothing, second in ((0.19, name), (0.21, "shadow")):
+        before = sees(**{"blur": 0.3, name: 0.2 * LIKELIER_THAN_NOTHING}, jpeg=nothing, shadow=0.18)
         assert second_choice(before, sees(blur=0.3), "jpeg") == second
 
 
@@ -168,16 +170,22 @@ def test_a_second_choice_has_to_prove_itself():
 
 def test_a_shadow_that_was_hardly_lightened_takes_nobodys_place():
     before, after, gone = sees(jpeg=0.4, shadow=0.3), sees(jpeg=0.5), sees(jpeg=0.8, shadow=0.02)
-    assert takes_over("shadow", before, after, gone, LIGHTENED)
-    assert not takes_over("shadow", before, after, gone, LIGHTENED - 0.001)
+    assert takes_over("shadow", before, after, gone, LIGHTENED_INSTEAD)
+    assert not takes_over("shadow", before, after, gone, LIGHTENED_INSTEAD - 0.001)
 
 
-def test_a_shadow_that_is_seen_as_before_and_was_hardly_lightened_is_none():
-    before, little = sees(shadow=0.6), PLAINLY_LIGHTENED - 0.001
-    assert was_imagined(before, sees(shadow=0.6 * IMAGINED + 0.001), little)
-    assert not was_imagined(before, sees(shadow=0.6 * IMAGINED - 0.001), little)
-    assert not was_imagined(before, sees(shadow=0.6), PLAINLY_LIGHTENED), "much was lightened"
-    assert not was_imagined(sees(shadow=BEYOND_DOUBT), sees(shadow=0.99), little), "plain"
+def test_a_shadow_is_lightened_by_what_copies_agree_in_and_the_router_no_longer_sees():
+    before, after = sees(shadow=0.6), sees(shadow=0.3)
+    assert lightened(before, after, 0.1, 4) == pytest.approx(0.8)  # half of the probability is left
+    assert lightened(before, after, 0.1, np.inf) == np.inf
+    assert 0 < lightened(before, sees(shadow=0.0), 0.1, 4) < np.inf
+
+
+def test_a_shadow_that_was_hardly_lightened_is_none():
+    before, little = sees(shadow=0.6), LIGHTENED - 0.001
+    assert was_imagined(before, sees(shadow=0.1), little)
+    assert not was_imagined(before, sees(shadow=0.6), LIGHTENED)
+    assert was_imagined(sees(shadow=0.99), sees(shadow=0.99), little), "however plain it seemed"
     assert not was_imagined(sees(blur=0.6), sees(blur=0.6), little), "a mild expert leaves much"
     assert not was_imagined(sees(raindrop=0.2), sees(raindrop=0.01), little), "drops need not be likely"
     assert not was_imagined(sees(jpeg=0.4), sees(jpeg=0.4), little), "the answer for nothing already"
@@ -243,8 +251,8 @@ NOTHING_WRONG = 0.15
     ("low", "left", "blur", "dark"),
     [
         (LIKELY_DARK, BRIGHTENED - 0.01, 0.2, True),
-        (NOTHING_WRONG * DARKER_THAN_NOTHING + 0.001, BRIGHTENED - 0.01, 0.2, True),
-        (NOTHING_WRONG * DARKER_THAN_NOTHING - 0.001, BRIGHTENED - 0.01, 0.2, False),
+        (NOTHING_WRONG * LIKELIER_THAN_NOTHING + 0.001, BRIGHTENED - 0.01, 0.2, True),
+        (NOTHING_WRONG * LIKELIER_THAN_NOTHING - 0.001, BRIGHTENED - 0.01, 0.2, False),
         (LIKELY_DARK, BRIGHTENED + 0.01, 0.2, False),
         (LIKELY_DARK - 0.01, BRIGHTENED - 0.01, 0.2, False),
         (LIKELY_DARK - 0.01, REPAIRED - 0.01, REVEALED, True),
