@@ -82,11 +82,16 @@ Of 861 training and validation photos with nothing wrong 51 lost much (to less t
 these or for dark or hazy; ``LEAST_LIKELY`` and this leave 15 of them. Of 4,480 with every degradation but noise, JPEG
 and shadows, by two recipes, 71 are treated otherwise for it, and gain 64 dB together."""
 
-LIGHTENED = 0.4
-"""How plainly (see :func:`lightened`) a shadow is taken away that was there."""
+PLAINLY = MappingProxyType({SHADOW: 0.3, "raindrop": 0.15})
+"""How plainly (see :func:`plainness`) what lay over the scene is taken away, if it was there.
 
-LIGHTENED_INSTEAD = 1.0
-"""The same for a shadow that was a second choice."""
+Of 104 training and validation photos with nothing wrong that the expert for shadows spoils (to less than 38 dB against
+themselves) 14 have more; of 174 with shadows 24 have less, and would gain 2.8 dB on average. Raindrops are taken from
+39 photos with nothing wrong by 0.04 at most; of 103 with drops five have less than 0.15, and would gain 0.8 dB."""
+
+PLAINLY_INSTEAD = 1.0
+"""The same for a shadow that was a second choice. Of seven photos with nothing wrong six have less; of ten with
+shadows one, which loses the 0.9 dB that it had gained."""
 
 SHARPENED = 2.0
 """How many times as much as its own finest detail (see :func:`fine_detail`) the expert for blur changes a photo that is
@@ -262,20 +267,23 @@ def may_be_scratched(before: Diagnosis) -> bool:
     return before.confidence < BEYOND_DOUBT
 
 
-def lightened(before: Diagnosis, after: Diagnosis, changed: float, agreed: float) -> float:
-    """How plainly a shadow was taken away: the more was changed, the more the copies of a photo agree in what, and the
-    less of the shadow the router still sees.
+def plainness(degradation: str, before: Diagnosis, after: Diagnosis, changed: float, agreed: float) -> float:
+    """How plainly something was taken away that lay over the scene: the more was changed, the more the copies of a
+    photo agree in what, and the less of it the router still sees.
+
+    Where nothing was, each copy is changed in another place.
 
     Args:
+        degradation: what it was, such as a shadow.
         before: of the photo.
         after: of the result.
         changed: how far that is from the photo (see :func:`change`).
         agreed: how many times as far as the results of the copies are from each other (see ``blending.agreement``).
     """
-    return changed * agreed / max(left_of(SHADOW, before, after), 1e-6)
+    return changed * agreed / max(left_of(degradation, before, after), 1e-6)
 
 
-def takes_over(second: str, before: Diagnosis, after: Diagnosis, instead: Diagnosis, light: float) -> bool:
+def takes_over(second: str, before: Diagnosis, after: Diagnosis, instead: Diagnosis, plain: float) -> bool:
     """Whether the result of a second choice is the better one.
 
     Args:
@@ -283,22 +291,22 @@ def takes_over(second: str, before: Diagnosis, after: Diagnosis, instead: Diagno
         before: of the photo.
         after: of the result for its likeliest degradation.
         instead: of the result for the second choice.
-        light: how plainly it is a shadow that was taken away (see :func:`lightened`).
+        plain: how plainly that was taken away (see :func:`plainness`).
     """
     left = left_of(second, before, instead)
     repaired = left <= min(REPAIRED, left_of(before.likeliest, before, after))
-    return repaired and (second != SHADOW or light >= LIGHTENED_INSTEAD)
+    return repaired and (second != SHADOW or plain >= PLAINLY_INSTEAD)
 
 
-def was_imagined(before: Diagnosis, after: Diagnosis, light: float) -> bool:
+def was_imagined(before: Diagnosis, after: Diagnosis, plain: float) -> bool:
     """Whether something was treated that was not there: it was too unlikely from the start, or much of its probability
-    is left, where a repair leaves little. A shadow was not there if ``light`` (see :func:`lightened`) is little.
+    is left, where a repair leaves little, or it was not taken away ``plain`` enough (see :func:`plainness`).
 
     A mild expert, such as that for blur, leaves much of what it treats.
     """
     found, confidence = before.likeliest, before.confidence
-    if found == SHADOW:
-        return light < LIGHTENED
+    if found in PLAINLY:
+        return plain < PLAINLY[found]
     if confidence >= BEYOND_DOUBT:
         return False
     return confidence < LEAST_LIKELY.get(found, 0.0) or left_of(found, before, after) >= MOST_LEFT.get(found, math.inf)

@@ -20,9 +20,9 @@ from lorair_cli.restoration.checks import (
     finds_more,
     least_sharpening,
     least_sharpening_instead,
-    lightened,
     may_be_dark,
     may_be_scratched,
+    plainness,
     second_choice,
     takes_over,
     was_blurred,
@@ -84,10 +84,9 @@ class _Attempt(NamedTuple):
     after: Diagnosis
     """The same in words."""
 
-    @property
-    def lightened(self) -> float:
-        """How plainly it was a shadow that was taken away."""
-        return lightened(self.before, self.after, self.changed, self.agreed)
+    def plainness(self, degradation: str) -> float:
+        """How plainly it was that which was taken away."""
+        return plainness(degradation, self.before, self.after, self.changed, self.agreed)
 
 
 def _attempt(photo: Photo, routing: Routing, work: Work) -> _Attempt:
@@ -131,9 +130,10 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
     second = second_choice(first.before, first.after, nothing)
     if second is not None:
         other = instead(second)
-        helps = takes_over(second, first.before, first.after, other.after, other.lightened)
+        helps = takes_over(second, first.before, first.after, other.after, other.plainness(second))
         if helps and not was_sharp(second, other):
             return other
-    imagined = was_imagined(first.before, first.after, first.lightened)
-    sharp = first.before.confidence < BEYOND_DOUBT and was_sharp(first.before.likeliest, first)
+    found = first.before.likeliest
+    imagined = was_imagined(first.before, first.after, first.plainness(found))
+    sharp = first.before.confidence < BEYOND_DOUBT and was_sharp(found, first)
     return instead(nothing) if imagined or sharp else first

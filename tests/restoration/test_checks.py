@@ -11,8 +11,6 @@ from lorair_cli.restoration.checks import (
     LEAST_BLUR,
     LEAST_LIKELY,
     LEVEL,
-    LIGHTENED,
-    LIGHTENED_INSTEAD,
     LIKELIER_THAN_NOTHING,
     LIKELY_BLUR,
     LIKELY_DARK,
@@ -20,6 +18,8 @@ from lorair_cli.restoration.checks import (
     MOST_LEFT,
     PERHAPS_DARK,
     PLAIN_TO_SEE,
+    PLAINLY,
+    PLAINLY_INSTEAD,
     PLAINLY_SHARPENED,
     REPAIRED,
     REVEALED,
@@ -36,9 +36,9 @@ from lorair_cli.restoration.checks import (
     fine_detail,
     least_sharpening,
     least_sharpening_instead,
-    lightened,
     may_be_dark,
     may_be_scratched,
+    plainness,
     second_choice,
     takes_over,
     was_blurred,
@@ -170,24 +170,26 @@ def test_a_second_choice_has_to_prove_itself():
 
 def test_a_shadow_that_was_hardly_lightened_takes_nobodys_place():
     before, after, gone = sees(jpeg=0.4, shadow=0.3), sees(jpeg=0.5), sees(jpeg=0.8, shadow=0.02)
-    assert takes_over("shadow", before, after, gone, LIGHTENED_INSTEAD)
-    assert not takes_over("shadow", before, after, gone, LIGHTENED_INSTEAD - 0.001)
+    assert takes_over("shadow", before, after, gone, PLAINLY_INSTEAD)
+    assert not takes_over("shadow", before, after, gone, PLAINLY_INSTEAD - 0.001)
 
 
-def test_a_shadow_is_lightened_by_what_copies_agree_in_and_the_router_no_longer_sees():
-    before, after = sees(shadow=0.6), sees(shadow=0.3)
-    assert lightened(before, after, 0.1, 4) == pytest.approx(0.8)  # half of the probability is left
-    assert lightened(before, after, 0.1, np.inf) == np.inf
-    assert 0 < lightened(before, sees(shadow=0.0), 0.1, 4) < np.inf
+@pytest.mark.parametrize("name", PLAINLY)
+def test_plain_is_what_copies_agree_in_and_the_router_no_longer_sees(name):
+    before, after = sees(**{name: 0.6}), sees(**{name: 0.3, "blur": 0.5})
+    assert plainness(name, before, after, 0.1, 4) == pytest.approx(0.8)  # half of the probability is left
+    assert plainness(name, before, after, 0.1, np.inf) == np.inf
+    assert 0 < plainness(name, before, sees(**{name: 0.0, "blur": 0.5}), 0.1, 4) < np.inf
 
 
-def test_a_shadow_that_was_hardly_lightened_is_none():
-    before, little = sees(shadow=0.6), LIGHTENED - 0.001
-    assert was_imagined(before, sees(shadow=0.1), little)
-    assert not was_imagined(before, sees(shadow=0.6), LIGHTENED)
-    assert was_imagined(sees(shadow=0.99), sees(shadow=0.99), little), "however plain it seemed"
+@pytest.mark.parametrize("name", PLAINLY)
+def test_what_was_hardly_taken_away_was_not_there(name):
+    before, little = sees(**{name: 0.6}), PLAINLY[name] - 0.001
+    assert was_imagined(before, sees(**{name: 0.1}), little)
+    assert not was_imagined(before, sees(**{name: 0.6}), PLAINLY[name])
+    assert was_imagined(sees(**{name: 0.99}), sees(**{name: 0.99}), little), "however plain it seemed"
     assert not was_imagined(sees(blur=0.6), sees(blur=0.6), little), "a mild expert leaves much"
-    assert not was_imagined(sees(raindrop=0.2), sees(raindrop=0.01), little), "drops need not be likely"
+    assert not was_imagined(sees(rain=0.2), sees(rain=0.01), little), "streaks need not be likely"
     assert not was_imagined(sees(jpeg=0.4), sees(jpeg=0.4), little), "the answer for nothing already"
 
 
