@@ -280,6 +280,8 @@ def plainness(degradation: str, before: Diagnosis, after: Diagnosis, changed: fl
         changed: how far that is from the photo (see :func:`change`).
         agreed: how many times as far as the results of the copies are from each other (see ``blending.agreement``).
     """
+    if changed == 0:  # in which any number of copies agree
+        return 0.0
     return changed * agreed / max(left_of(degradation, before, after), 1e-6)
 
 

@@ -179,6 +179,7 @@ def test_plain_is_what_copies_agree_in_and_the_router_no_longer_sees(name):
     before, after = sees(**{name: 0.6}), sees(**{name: 0.3, "blur": 0.5})
     assert plainness(name, before, after, 0.1, 4) == pytest.approx(0.8)  # half of the probability is left
     assert plainness(name, before, after, 0.1, np.inf) == np.inf
+    assert plainness(name, before, after, 0.0, np.inf) == 0, "nothing was taken away"
     assert 0 < plainness(name, before, sees(**{name: 0.0, "blur": 0.5}), 0.1, 4) < np.inf
 
 
