@@ -171,8 +171,12 @@ def finds_more(diagnosis: Diagnosis, passes: Sequence[Diagnosis], nothing: str) 
     """
     found = diagnosis.likeliest
     repaired = {name for before in passes for name in before.treated}
-    repaired |= {before.likeliest for before in passes if before.treated == {nothing}}  # imagined, and looks as before
-    if found in repaired or found in (nothing, SHADOW, BLUR):  # a restored photo has nothing wrong, and is soft
+    imagined = {before.likeliest for before in passes if before.treated == {nothing}}  # looks as before
+    if found in repaired | imagined or found in (
+        nothing,
+        SHADOW,
+        BLUR,
+    ):  # a restored photo has nothing wrong, and is soft
         return False
     least = MISTY if found == HAZE and repaired & IN_MIST else PLAIN_TO_SEE.get(found, BEYOND_DOUBT)
     return diagnosis.confidence >= least

@@ -134,6 +134,7 @@ def test_what_was_imagined_is_not_found_again():
     assert not finds_more(sees(snow=0.95), [imagined], "jpeg") and finds_more(sees(rain=0.95), [imagined], "jpeg")
     instead = Diagnosis(sees(snow=0.84).probabilities, (Expert("rain", 1.0),))
     assert finds_more(sees(snow=0.95), [instead], "jpeg"), "what hid it has gone"
+    assert not finds_more(sees(haze=MISTY), [imagined], "jpeg"), "no snow, so that nothing hid the haze"
 
 
 def test_haze_is_no_second_choice():
