@@ -57,6 +57,11 @@ def from_afar(rgb: Pixels, side: int = AFAR) -> Pixels:
     )
 
 
+def no_larger(rgb: Pixels, side: int = AFAR) -> Pixels:
+    """The same with a short side of ``side`` pixels at most: a small one as it is."""
+    return from_afar(rgb, side) if min(rgb.shape[:2]) > side else rgb
+
+
 def belongs_afar(degradations: Collection[str], near: Mapping[str, float], far: Mapping[str, float]) -> bool:
     """Whether experts for these repair a large photo from afar.
 

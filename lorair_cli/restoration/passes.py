@@ -114,8 +114,9 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
         return are_scratches(small.rgb, work.tried(small, restorer.told(routing, {HOLES: 1.0})).photo.rgb)
 
     def was_sharp(treated: str, attempt: _Attempt) -> bool:
-        """Whether blur was ``treated``, and there was none."""
-        return treated == BLUR and not large and not was_blurred(photo.rgb, attempt.changed, SHARPENED)
+        """Whether blur was ``treated``, unsurely, and there was none."""
+        unsure = first.before.confidence < BEYOND_DOUBT and not large
+        return treated == BLUR and unsure and not was_blurred(photo.rgb, attempt.changed, SHARPENED)
 
     first = _attempt(photo, routing, work)
     if may_be_dark(first.before, nothing) and was_dark(first.before, instead(LOW_LIGHT).after, nothing):
@@ -135,5 +136,4 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
             return other
     found = first.before.likeliest
     imagined = was_imagined(first.before, first.after, first.plainness(found))
-    sharp = first.before.confidence < BEYOND_DOUBT and was_sharp(found, first)
-    return instead(nothing) if imagined or sharp else first
+    return instead(nothing) if imagined or was_sharp(found, first) else first

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lorair_cli.imaging.arrays import Pixels
 from lorair_cli.restoration.blending import greatest_change
-from lorair_cli.restoration.distance import AFAR, from_afar
+from lorair_cli.restoration.distance import no_larger
 
 Changes = npt.NDArray[np.uint8]
 """``(h, w)``: the greatest change of each pixel's colours, of 255."""
@@ -44,9 +44,7 @@ _VOTES = 0.08
 
 def are_scratches(before: Pixels, after: Pixels) -> bool:
     """Whether the expert for inpainting has filled scratches: ``after`` in place of ``before``, both ``(h, w, 3)``."""
-    changes = greatest_change(before, after)
-    if min(changes.shape) > AFAR:  # enough to tell a line
-        changes = from_afar(changes)
+    changes = no_larger(greatest_change(before, after))  # enough to tell a line
     side = min(changes.shape)
     thick = math.ceil(WIDTH * side) + 2
     marks = (changes > LEAST_CHANGE).astype(np.uint8)

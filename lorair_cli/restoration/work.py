@@ -11,7 +11,7 @@ from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import Routing
 from lorair_cli.restoration.blending import Mean, agreement, holes_filled
 from lorair_cli.restoration.copies import FARTHER, Copy, further_copies, tried_copies
-from lorair_cli.restoration.distance import belongs_afar, from_afar
+from lorair_cli.restoration.distance import belongs_afar, no_larger
 from lorair_cli.restoration.tiled import ProgressCallback, Way
 from lorair_cli.settings import HOLES
 
@@ -49,12 +49,12 @@ class Work:
         repaired = self._repaired(first, photo.rgb, routing)
         if not others:
             return Tried(_answer(photo, repaired), math.inf)
-        mean, seen = Mean(repaired), [_small(repaired)]
+        mean, seen = Mean(repaired), [no_larger(repaired, FARTHER)]
         for copy in others:  # one at a time: a large photo must not be there as often
             repaired = self._repaired(copy, photo.rgb, routing)
             mean.add(repaired)
-            seen.append(_small(repaired))
-        return Tried(_answer(photo, mean.rgb()), agreement(_small(photo.rgb), seen))
+            seen.append(no_larger(repaired, FARTHER))
+        return Tried(_answer(photo, mean.rgb()), agreement(no_larger(photo.rgb, FARTHER), seen))
 
     def refined(self, photo: Photo, restored: Photo, routing: Routing) -> Photo:
         """``restored``, which :meth:`tried` made of ``photo``, made better by more copies."""
@@ -98,8 +98,3 @@ class Work:
 def _answer(photo: Photo, rgb: Pixels) -> Photo:
     """``photo`` as it comes out: the network answers in colour, and what is judged and passed on is what is written."""
     return photo.with_rgb(without_colour(rgb) if photo.grey else rgb)
-
-
-def _small(rgb: Pixels) -> Pixels:
-    """A photo no larger than copies that are compared need to be."""
-    return from_afar(rgb, FARTHER) if min(rgb.shape[:2]) > FARTHER else rgb

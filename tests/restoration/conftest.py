@@ -9,11 +9,19 @@ from lorair_cli.restoration.restorer import Restorer
 
 
 @pytest.fixture
-def looking(checkpoint_of, monkeypatch):
+def rules(monkeypatch):
+    """Says what the rules named answer, whatever they are asked."""
+
+    def answer(**answers):
+        for rule, told in answers.items():
+            monkeypatch.setattr(module, rule, lambda *_, told=told: told)
+
+    return answer
+
+
+@pytest.fixture
+def looking(checkpoint_of, rules):
     """A restorer for ten degradations that judges by itself and does no more than one pass."""
-    rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_dark": False}
-    for rule, answer in rules.items():
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
-    monkeypatch.setattr(module, "least_sharpening_instead", lambda before: math.inf)
-    monkeypatch.setattr(module, "may_be_scratched", lambda before: False)
+    rules(finds_more=False, second_choice=None, was_imagined=False, may_be_dark=False)
+    rules(least_sharpening_instead=math.inf, may_be_scratched=False)
     return Restorer(checkpoint_of("10task"), device="cpu", precision="float32")

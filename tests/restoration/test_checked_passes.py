@@ -39,6 +39,10 @@ def checking(checkpoint_of):
     return Restorer(checkpoint_of("10task"), device="cpu", precision="float32", tile=0)
 
 
+def rms(one, other):
+    return np.sqrt(np.mean((one / 255 - other / 255) ** 2))
+
+
 def test_passes_go_on_by_themselves_while_the_router_finds_more(checking, monkeypatch):
     asked = []
 
@@ -99,10 +103,9 @@ def test_another_expert_takes_the_place_of_one_that_repaired_nothing(checking, m
 
 
 @torch.inference_mode()
-def test_how_plainly_a_shadow_is_taken_away_hangs_on_what_becomes_of_the_copies(checking, monkeypatch):
-    rules = {"finds_more": False, "second_choice": "shadow", "may_be_scratched": False, "was_imagined": False}
-    for rule, answer in (rules | {"least_sharpening_instead": math.inf}).items():
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+def test_how_plainly_a_shadow_is_taken_away_hangs_on_what_becomes_of_the_copies(checking, monkeypatch, rules):
+    rules(finds_more=False, second_choice="shadow", may_be_scratched=False, was_imagined=False)
+    rules(least_sharpening_instead=math.inf)
     seen = []
     monkeypatch.setattr(module, "takes_over", lambda *args: seen.append(args) or True)
     lit = checking.restore(Photo(CAT), choices=Choices(passes=None))
@@ -111,7 +114,7 @@ def test_how_plainly_a_shadow_is_taken_away_hangs_on_what_becomes_of_the_copies(
         Work(checking).tried(Photo(np.ascontiguousarray(rgb)), told).photo.rgb for rgb in (CAT, CAT[:, ::-1])
     )
     copies = [one / 255, mirrored[:, ::-1] / 255]
-    changed = np.sqrt(np.mean((lit.photo.rgb / 255 - CAT / 255) ** 2))
+    changed = rms(lit.photo.rgb, CAT)
     _, before, _, after, light = seen[0]
     left = after.probabilities["shadow"] / before.probabilities["shadow"]
     apart = np.sqrt(np.mean(np.var(copies, axis=0)))
@@ -120,9 +123,8 @@ def test_how_plainly_a_shadow_is_taken_away_hangs_on_what_becomes_of_the_copies(
 
 
 @pytest.mark.parametrize("marked", [True, False])
-def test_scratches_that_the_router_does_not_see_are_filled(checking, monkeypatch, marked):
-    for rule, answer in (("finds_more", False), ("second_choice", None), ("least_sharpening_instead", math.inf)):
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+def test_scratches_that_the_router_does_not_see_are_filled(checking, monkeypatch, marked, rules):
+    rules(finds_more=False, second_choice=None, least_sharpening_instead=math.inf)
     monkeypatch.setattr(module, "was_imagined", lambda *_: False)
     once = checking.restore(Photo(CAT))
     filled = checking.restore(Photo(CAT), choices=Choices(experts={"inpainting": 1.0}, passes=None))
@@ -136,9 +138,8 @@ def test_scratches_that_the_router_does_not_see_are_filled(checking, monkeypatch
     assert np.array_equal(before, CAT) and np.array_equal(after, filled.photo.rgb)
 
 
-def test_no_expert_is_tried_twice(checking, monkeypatch):
-    for rule, answer in (("finds_more", False), ("was_imagined", False), ("may_be_scratched", True)):
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+def test_no_expert_is_tried_twice(checking, monkeypatch, rules):
+    rules(finds_more=False, was_imagined=False, may_be_scratched=True)
     monkeypatch.setattr(module, "are_scratches", lambda *_: False)
     monkeypatch.setattr(module, "least_sharpening_instead", lambda _: math.inf)
     monkeypatch.setattr(module, "second_choice", lambda *_: "inpainting")
@@ -147,10 +148,9 @@ def test_no_expert_is_tried_twice(checking, monkeypatch):
 
 @torch.inference_mode()
 @pytest.mark.parametrize("marked", [True, False])
-def test_what_the_router_has_filled_already_tells_whether_it_was_scratches(checking, monkeypatch, marked):
-    rules = {"finds_more": False, "second_choice": None, "may_be_scratched": True, "was_imagined": True}
-    for rule, answer in (rules | {"least_sharpening_instead": math.inf}).items():
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+def test_what_the_router_has_filled_already_tells_whether_it_was_scratches(checking, monkeypatch, marked, rules):
+    rules(finds_more=False, second_choice=None, may_be_scratched=True, was_imagined=True)
+    rules(least_sharpening_instead=math.inf)
     monkeypatch.setattr(module, "are_scratches", lambda *_: marked)
     holes = checking.told(checking.route(Photo(CAT)), {"inpainting": 1.0})
     by_expert = [
@@ -164,10 +164,9 @@ def test_what_the_router_has_filled_already_tells_whether_it_was_scratches(check
 
 
 @pytest.mark.parametrize("dark", [True, False])
-def test_a_photo_that_may_be_dark_is_brightened_before_anything_else_is_asked(checking, monkeypatch, dark):
-    rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_scratched": False}
-    for rule, answer in (rules | {"least_sharpening": math.inf, "least_sharpening_instead": math.inf}).items():
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+def test_a_photo_that_may_be_dark_is_brightened_before_anything_else_is_asked(checking, monkeypatch, dark, rules):
+    rules(finds_more=False, second_choice=None, was_imagined=False, may_be_scratched=False)
+    rules(least_sharpening=math.inf, least_sharpening_instead=math.inf)
     once = checking.restore(Photo(CAT))
     bright = checking.restore(Photo(CAT), choices=Choices(experts={"low-light": 1.0}))
     seen = []
@@ -181,13 +180,11 @@ def test_a_photo_that_may_be_dark_is_brightened_before_anything_else_is_asked(ch
 
 
 @pytest.mark.parametrize("enough", [True, False])
-def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checking, monkeypatch, enough):
-    rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_scratched": False}
-    for rule, answer in rules.items():
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+def test_a_photo_that_sharpening_changes_was_blurred_and_not_in_the_shade(checking, monkeypatch, enough, rules):
+    rules(finds_more=False, second_choice=None, was_imagined=False, may_be_scratched=False)
     once = checking.restore(Photo(CAT))
     sharpened = checking.restore(Photo(CAT), choices=Choices(experts={"blur": 1.0}))
-    changed = np.sqrt(np.mean((sharpened.photo.rgb / 255 - CAT / 255) ** 2))
+    changed = rms(sharpened.photo.rgb, CAT)
     least = changed / fine_detail(CAT) * (0.99 if enough else 1.01)
     monkeypatch.setattr(
         module, "least_sharpening_instead", lambda before: least if before == once.diagnosis else pytest.fail("who?")
@@ -209,7 +206,7 @@ def test_a_photo_taken_for_blurred_that_sharpening_changes_much_has_no_second_ch
     blurred = replace(checking.told(checking.route(Photo(CAT)), {"blur": 1.0}), logits=logits)
     shadow = Work(checking, by_itself=True).tried(Photo(CAT), checking.told(blurred, {"shadow": 1.0})).photo
     sharp = Work(checking, by_itself=True).tried(Photo(CAT), blurred).photo
-    changed = np.sqrt(np.mean((sharp.rgb / 255 - CAT / 255) ** 2))
+    changed = rms(sharp.rgb, CAT)
     monkeypatch.setattr(module, "PLAINLY_SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
     monkeypatch.setattr(checking, "route", lambda photo: blurred)
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
@@ -219,16 +216,14 @@ def test_a_photo_taken_for_blurred_that_sharpening_changes_much_has_no_second_ch
 @torch.inference_mode()
 @pytest.mark.parametrize("enough", [True, False])
 @pytest.mark.parametrize("sure", [True, False])
-def test_a_photo_taken_for_blurred_that_sharpening_hardly_changes_was_sharp(checking, monkeypatch, sure, enough):
-    rules = {"finds_more": False, "second_choice": None, "may_be_scratched": False, "was_imagined": False}
-    for rule, answer in rules.items():
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+def test_a_photo_taken_for_blurred_that_sharpening_hardly_changes_was_sharp(checking, monkeypatch, sure, enough, rules):
+    rules(finds_more=False, second_choice=None, may_be_scratched=False, was_imagined=False)
     logits = torch.zeros(10)
     logits[checking.info.degradations.index("blur")] = 9.0 if sure else 2.0
     blurred = replace(checking.told(checking.route(Photo(CAT)), {"blur": 1.0}), logits=logits)
     sharp = Work(checking, by_itself=True).tried(Photo(CAT), blurred).photo
     plain = Work(checking, by_itself=True).tried(Photo(CAT), checking.told(blurred, {"jpeg": 1.0})).photo
-    changed = np.sqrt(np.mean((sharp.rgb / 255 - CAT / 255) ** 2))
+    changed = rms(sharp.rgb, CAT)
     monkeypatch.setattr(module, "SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
     monkeypatch.setattr(module, "PLAINLY_SHARPENED", math.inf)
     monkeypatch.setattr(checking, "route", lambda photo: blurred)
@@ -237,23 +232,20 @@ def test_a_photo_taken_for_blurred_that_sharpening_hardly_changes_was_sharp(chec
 
 
 @pytest.mark.parametrize("enough", [True, False])
-def test_blur_is_a_second_choice_where_sharpening_changes_much(checking, monkeypatch, enough):
-    rules = {"finds_more": False, "takes_over": True, "may_be_scratched": False, "was_imagined": False}
-    for rule, answer in (rules | {"second_choice": "blur", "least_sharpening_instead": math.inf}).items():
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+def test_blur_is_a_second_choice_where_sharpening_changes_much(checking, monkeypatch, enough, rules):
+    rules(finds_more=False, takes_over=True, may_be_scratched=False, was_imagined=False)
+    rules(second_choice="blur", least_sharpening_instead=math.inf)
     once, sharpened = checking.restore(Photo(CAT)), checking.restore(Photo(CAT), choices=Choices(experts={"blur": 1.0}))
     assert once.diagnosis.likeliest != "blur"
-    changed = np.sqrt(np.mean((sharpened.photo.rgb / 255 - CAT / 255) ** 2))
+    changed = rms(sharpened.photo.rgb, CAT)
     monkeypatch.setattr(module, "SHARPENED", changed / fine_detail(CAT) * (0.99 if enough else 1.01))
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
     assert np.array_equal(result.photo.rgb, (sharpened if enough else once).photo.rgb)
 
 
 @pytest.mark.parametrize("enough", [True, False])
-def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, monkeypatch, enough):
-    rules = {"finds_more": False, "second_choice": None, "was_imagined": False, "may_be_scratched": False}
-    for rule, answer in rules.items():
-        monkeypatch.setattr(module, rule, lambda *_, answer=answer: answer)
+def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, monkeypatch, enough, rules):
+    rules(finds_more=False, second_choice=None, was_imagined=False, may_be_scratched=False)
     monkeypatch.setattr(module, "least_sharpening_instead", lambda _: math.inf)
     night = checking.told(checking.route(Photo(CAT)), {"low-light": 1.0})
     looks = iter([night])
@@ -261,7 +253,7 @@ def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, mon
     monkeypatch.setattr(checking, "route", lambda photo: next(looks, None) or look(photo))
     bright = checking.restore(Photo(CAT), choices=Choices(experts={"low-light": 1.0})).photo
     sharp = checking.restore(bright, choices=Choices(experts={"blur": 1.0})).photo
-    changed = np.sqrt(np.mean((sharp.rgb / 255 - bright.rgb / 255) ** 2))
+    changed = rms(sharp.rgb, bright.rgb)
     monkeypatch.setattr(checks, "SHAKEN", changed / fine_detail(bright.rgb) * (0.99 if enough else 1.01))
     looks = iter([night])
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
