@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lorair_cli.data.clean import CleanPhotos
-from lorair_cli.data.synthesis import SYNTHESES, degrade, in_order
+from lorair_cli.data.synthesis import SYNTHESES, degrade, in_order, jpeg
 from lorair_cli.data.synthesis.ranges import Range
 from lorair_cli.errors import TrainingError
 from lorair_cli.imaging.arrays import from_float, mirrored_to, to_float
@@ -53,6 +53,9 @@ class Sampling:
     """Share of photos left as they are: a good photo must come out unharmed."""
     composite: float = 0.0
     """Share of the photos made on the fly, but for the untouched, that get a second degradation."""
+    saved: float = 0.0
+    """Share of the photos made on the fly, the untouched among them, that were saved as JPEGs of good quality: most
+    photos were, whatever else is wrong with them. One that has JPEG for a degradation is not saved again."""
     real: float = 0.5
     """Share of real pairs where there are real and synthetic ones of a degradation."""
     ratios: dict[str, float] = field(default_factory=dict)
@@ -83,7 +86,7 @@ class Sampling:
             raise ValueError(f"photo_sides begin at {low}, below the patch of {self.patch}")
         if not 0 < self.smallest_scale <= 1:
             raise ValueError(f"smallest_scale {self.smallest_scale} is outside 0 to 1")
-        for name in ("turned", "untouched", "composite", "real"):
+        for name in ("turned", "untouched", "composite", "saved", "real"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} {getattr(self, name)} is outside 0 to 1")
         for name, weight in self.ratios.items():
@@ -201,7 +204,8 @@ class SyntheticPairs(Dataset[Sample]):
         names, second, second_strength = self.setting.degradations, None, 0.0
         strength = 0.0 if rng.uniform() < s.untouched else s.strength(names[label], rng)
         if strength == 0:
-            return as_sample(gt, gt, label, strength, s, self.view_mode, self.view, rng)
+            lq = self._saved(gt, rng)
+            return as_sample(lq, gt, label, strength, s, self.view_mode, self.view, rng)
         strengths = {names[label]: strength}
         if s.composite > 0 and rng.uniform() < s.composite:
             second = self._another(label, rng)
@@ -210,10 +214,19 @@ class SyntheticPairs(Dataset[Sample]):
         image = to_float(gt)
         for name in in_order(strengths):
             image = degrade(image, name, rng, strengths[name], s.shares(name), s.scale(rng))
-        sample = as_sample(from_float(image, np.uint8), gt, label, strength, s, self.view_mode, self.view, rng)
+        lq = from_float(image, np.uint8)
+        if "jpeg" not in strengths:
+            lq = self._saved(lq, rng)
+        sample = as_sample(lq, gt, label, strength, s, self.view_mode, self.view, rng)
         if second is None:
             return sample
         return sample._replace(second=torch.tensor(second), second_strength=torch.tensor(second_strength))
+
+    def _saved(self, photo: Pixels, rng: np.random.Generator) -> Pixels:
+        """``photo``, or what a JPEG keeps of it."""
+        if not self.sampling.saved or rng.uniform() >= self.sampling.saved:
+            return photo
+        return from_float(jpeg.apply(to_float(photo), jpeg.draw_saved(rng), rng), np.uint8)
 
     def _another(self, label: int, rng: np.random.Generator) -> int | None:
         """A degradation besides ``label``, drawn by the same ratios; None if they leave no other."""

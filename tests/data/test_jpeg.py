@@ -61,3 +61,10 @@ def test_strength_sets_quality():
 def test_both_samplings_are_drawn():
     full = np.mean([jpeg.draw(rng(seed), 0.5).subsampling == "4:4:4" for seed in range(300)])
     assert 0.05 < full < 0.3
+
+
+def test_saving_as_a_matter_of_course_is_milder_than_the_degradation():
+    saved = [jpeg.draw_saved(rng(seed)) for seed in range(300)]
+    assert max(jpeg.draw(rng(seed), 0).quality for seed in range(300)) < 75 <= min(s.quality for s in saved)
+    assert max(s.quality for s in saved) <= 98
+    assert {s.subsampling for s in saved} == {"4:2:0", "4:4:4"}

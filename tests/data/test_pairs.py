@@ -105,6 +105,36 @@ def test_the_composite_share_gets_a_second_degradation_by_the_ratios(clean, quic
     assert all(s.second_strength == 0 for s in samples if s.second < 0)
 
 
+def test_the_saved_share_went_through_jpeg_whatever_else_is_wrong(clean, monkeypatch):
+    saved = []
+
+    def remembered(photo, parameters, rng):
+        saved.append(photo)
+        return 1 - photo
+
+    monkeypatch.setattr(module.jpeg, "apply", remembered)
+    monkeypatch.setattr(module, "degrade", lambda photo, *how: photo)  # so that only saving changes anything
+    n, share = 200, 0.3
+    source = stream(clean, saved=share, untouched=0.4, local_views=1)
+    samples = [source[i] for i in range(n)]
+    changed = [s for s in samples if not torch.equal(s.lq, s.gt)]
+    assert len(changed) == len(saved)
+    assert abs(len(changed) - share * n) < 4 * (n * share * (1 - share)) ** 0.5
+    assert {bool(s.strength > 0) for s in changed} == {True, False}  # the untouched, too
+    assert all(torch.equal(s.lq, 255 - s.gt) for s in changed)
+
+
+def test_a_jpeg_is_not_saved_again(clean, quick, monkeypatch):
+    monkeypatch.setattr(module.jpeg, "apply", lambda *how: pytest.fail("saved"))
+    ratios = {name: float(name == "jpeg") for name in get_setting("10task").degradations}
+    source = stream(clean, setting="10task", saved=1.0, untouched=0.0, ratios=ratios)
+    assert all(source[i].strength > 0 for i in range(5))
+
+
+def test_what_is_never_saved_is_drawn_as_ever(clean):
+    assert all(same(stream(clean, saved=0.0)[i], stream(clean)[i]) for i in range(4))
+
+
 def test_two_degradations_happen_in_the_order_of_a_photos_life(clean, monkeypatch):
     applied = []
 

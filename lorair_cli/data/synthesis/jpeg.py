@@ -34,6 +34,12 @@ def draw(rng: np.random.Generator, strength: float) -> JpegParameters:
     return JpegParameters(quality, "4:4:4" if rng.uniform() < JPEG.full_colour_chance else "4:2:0")
 
 
+def draw_saved(rng: np.random.Generator) -> JpegParameters:
+    """Compression that a photo has gone through as a matter of course, milder than any that ``draw`` gives."""
+    low, high = JPEG.saved_quality
+    return JpegParameters(int(rng.integers(low, high + 1)), "4:4:4" if rng.uniform() < 0.5 else "4:2:0")
+
+
 def apply(clean: Photo, parameters: JpegParameters, rng: np.random.Generator) -> Photo:
     """``clean`` (h, w, 3) in [0, 1], rounded to 8 bits, compressed and decompressed; ``rng`` is not used."""
     pixels = np.rint(np.clip(clean, 0, 1) * np.float32(255)).astype(np.uint8)

@@ -108,6 +108,8 @@ class JpegRanges:
 
     quality: Span = Span(70.0, 8.0, log=True)
     full_colour_chance: float = 0.15
+    saved_quality: tuple[int, int] = (75, 98)
+    """What cameras, phones and web pages save photos with: a file, not yet a degradation."""
 
 
 JPEG = JpegRanges()
