@@ -57,6 +57,13 @@ class Mean:
         return rounded
 
 
+def change(before: Pixels, after: Pixels) -> float:
+    """What a pass changed: the root of the mean squared difference of two photos ``(h, w, 3)``, white being 1."""
+    # A row at a time: floats of a whole photo would take more memory than restoring it does.
+    total = sum(float(np.square(to_float(a) - to_float(b)).sum()) for a, b in zip(before, after, strict=True))
+    return math.sqrt(total / before.size)
+
+
 def agreement(before: Pixels, results: Sequence[Pixels]) -> float:
     """How many times as much several results of one photo, all ``(h, w, 3)``, change it as they differ.
 

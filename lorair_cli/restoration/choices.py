@@ -30,7 +30,7 @@ class Choices:
     passes: int | None = 1
     """How often to restore, at most; before each pass the router looks again, at the result of the one before. With
     ``only_if``, passes end as soon as nothing is left that is so probable. None: the program checks its own work and
-    goes on as ``checks.py`` says, once where experts are named, and filling holes changes nothing else."""
+    goes on as ``passes.py`` says, once where experts are named, and filling holes changes nothing else."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:

@@ -1,4 +1,5 @@
-"""How far the program goes by itself: pass after pass, each of them checked by the rules in ``checks.py``."""
+"""How far the program goes by itself: pass after pass, each of them checked by the rules in ``checks.py``, and of what
+was blurred, dark or imagined in files of these names."""
 
 from __future__ import annotations
 
@@ -8,28 +9,28 @@ from typing import NamedTuple
 
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import Routing
+from lorair_cli.restoration.blending import change
+from lorair_cli.restoration.blurred import (
+    PLAINLY_SHARPENED,
+    SHARPENED,
+    least_sharpening,
+    least_sharpening_instead,
+    was_blurred,
+)
 from lorair_cli.restoration.checks import (
     BEYOND_DOUBT,
     BLUR,
     LEAST_SIDE,
     LOW_LIGHT,
     MOST_BY_ITSELF,
-    PLAINLY_SHARPENED,
-    SHARPENED,
-    change,
     finds_more,
-    least_sharpening,
-    least_sharpening_instead,
-    may_be_dark,
     may_be_scratched,
-    plainness,
     second_choice,
     takes_over,
-    was_blurred,
-    was_dark,
-    was_imagined,
 )
+from lorair_cli.restoration.dark import may_be_dark, was_dark
 from lorair_cli.restoration.distance import from_afar, is_large
+from lorair_cli.restoration.imagined import plainness, was_imagined
 from lorair_cli.restoration.result import Diagnosis, Expert
 from lorair_cli.restoration.scratches import are_scratches
 from lorair_cli.restoration.work import Work

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lorair_cli.restoration.blending import LEAST_CHANGE, Mean, agreement, blended, holes_filled
+from lorair_cli.restoration.blending import LEAST_CHANGE, Mean, agreement, blended, change, holes_filled
 
 DTYPES = st.sampled_from([np.uint8, np.uint16])
 
@@ -81,3 +81,11 @@ def test_results_agree_as_much_as_they_change_more_than_they_differ(dtype):
     opposite = before - dtype(0.2 * white)
     assert agreement(before, [less, opposite]) == pytest.approx(0, abs=0.05)
     assert agreement(before, [more, more.copy()]) == np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_change_is_the_rms_difference_of_floats(dtype):
+    rng, white = np.random.default_rng(0), np.iinfo(dtype).max
+    before, after = (rng.integers(0, white, (5, 7, 3), dtype=dtype, endpoint=True) for _ in range(2))
+    assert change(before, before) == 0
+    assert change(before, after) == pytest.approx(np.sqrt(np.mean((before / white - after / white) ** 2)), rel=1e-5)

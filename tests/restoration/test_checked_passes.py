@@ -9,10 +9,11 @@ import skimage.data
 import torch
 
 from lorair_cli.imaging.photo import Photo
-from lorair_cli.restoration import checks, work
+from lorair_cli.restoration import blurred, work
 from lorair_cli.restoration import passes as module
 from lorair_cli.restoration.blending import holes_filled
-from lorair_cli.restoration.checks import MOST_BY_ITSELF, fine_detail
+from lorair_cli.restoration.blurred import fine_detail
+from lorair_cli.restoration.checks import MOST_BY_ITSELF
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.restoration.work import Work
@@ -254,7 +255,7 @@ def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, mon
     bright = checking.restore(Photo(CAT), choices=Choices(experts={"low-light": 1.0})).photo
     sharp = checking.restore(bright, choices=Choices(experts={"blur": 1.0})).photo
     changed = rms(sharp.rgb, bright.rgb)
-    monkeypatch.setattr(checks, "SHAKEN", changed / fine_detail(bright.rgb) * (0.99 if enough else 1.01))
+    monkeypatch.setattr(blurred, "SHAKEN", changed / fine_detail(bright.rgb) * (0.99 if enough else 1.01))
     looks = iter([night])
     result = checking.restore(Photo(CAT), choices=Choices(passes=None))
     assert np.array_equal(result.photo.rgb, (sharp if enough else bright).rgb)
