@@ -10,7 +10,8 @@ themselves. Of several folders the table also has the gain in each. With ``--by-
 as ``lorair restore --expert`` does: what is missing then is the network's part. With ``--stage-1`` the same inputs also
 go through the network without its experts, in one pass, which is stage 1 where stage 2 trained experts alone, and a
 last line has the means over the degradations. ``--enlarge N`` makes the clean photos N times as large first, as from a
-camera of more pixels; they have no finer detail then, but what is done to them is as much larger as they are.
+camera of more pixels; they have no finer detail then, but what is done to them is as much larger as they are. With
+``--saved QUALITY`` each degraded photo is saved as a JPEG of that quality before it is restored.
 """
 
 from __future__ import annotations
@@ -81,6 +82,12 @@ def enlarged(image: Pixels, times: float) -> Pixels:
     return np.asarray(cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
+def saved(image: Pixels, quality: int) -> Pixels:
+    """What a JPEG keeps of a photo, as most cameras and web pages hand it over."""
+    compressed = jpeg.apply(to_float(image), jpeg.JpegParameters(quality), np.random.default_rng(0))
+    return from_float(compressed, np.uint8)
+
+
 def without_experts(checkpoint: Checkpoint) -> Checkpoint:
     """The same network and router with no expert at all."""
     info = replace(checkpoint.info, network=replace(checkpoint.info.network, experts=0))
@@ -98,6 +105,7 @@ def main() -> None:
     parser.add_argument("--pooling-window", type=int)
     parser.add_argument("--by-hand", action="store_true", help="also with the right expert named")
     parser.add_argument("--enlarge", type=float, default=1.0, help="make the photos so many times as large first")
+    parser.add_argument("--saved", type=int, metavar="QUALITY", help="save each degraded photo as a JPEG first")
     parser.add_argument("--stage-1", action="store_true", help="also without experts")
     args = parser.parse_args()
     checkpoint = load_weights(args.weights or DEFAULT_SETTING)
@@ -123,6 +131,7 @@ def main() -> None:
         before, after, one_pass, named, alone, by_hand = [], [], [], [], [], []
         for path, gt in zip(photos, clean, strict=True):
             lq = from_float(recipe(to_float(gt), zlib.crc32(f"{path.name} {name}".encode())), np.uint8)
+            lq = lq if args.saved is None else saved(lq, args.saved)
             result = restorer.restore(Photo(lq), choices=Choices(passes=None))
             before.append(psnr(lq, gt))
             after.append(psnr(result.photo.rgb, gt))
