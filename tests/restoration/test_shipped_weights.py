@@ -6,11 +6,13 @@ import pytest
 import skimage.data
 from skimage.metrics import peak_signal_noise_ratio
 
-from lorair_cli.data.synthesis import degrade
+from lorair_cli.data.synthesis import degrade, jpeg
 from lorair_cli.imaging.arrays import from_float, to_float
 from lorair_cli.imaging.photo import Photo
+from lorair_cli.restoration.blending import greatest_change
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
+from lorair_cli.restoration.scratches import are_scratches
 
 ASTRONAUT = np.ascontiguousarray(skimage.data.astronaut()[:384, :384])
 
@@ -24,13 +26,23 @@ def eight_bits(values):
     return (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
 
 
-def test_a_photo_that_is_dark_and_noisy_is_made_clean_and_then_bright(shipped):
+def test_a_photo_that_is_dark_and_noisy_is_made_clean_and_bright(shipped):
     dark = (ASTRONAUT / 255) * 0.3
     lq = Photo(eight_bits(dark + np.random.default_rng(5).normal(0, 0.05, dark.shape)))
     once, on = (shipped.restore(lq, choices=Choices(passes=passes)) for passes in (1, None))
-    assert [d.likeliest for d in on.passes] == ["noise", "low-light"]
+    assert sorted(name for d in on.passes for name in d.treated) == ["low-light", "noise"]
     before, one, more = (peak_signal_noise_ratio(ASTRONAUT, p.rgb) for p in (lq, once.photo, on.photo))
-    assert one < before + 3 and more > before + 6
+    assert more > one + 3 and more > before + 6
+
+
+@pytest.mark.parametrize("quality", [95, 85])
+def test_a_dark_photo_is_brightened_though_it_was_saved_as_a_jpeg(shipped, quality):
+    dark = (ASTRONAUT / 255) * 0.25
+    noisy = np.clip(dark + np.random.default_rng(5).normal(0, 0.02, dark.shape), 0, 1).astype(np.float32)
+    lq = eight_bits(jpeg.apply(noisy, jpeg.JpegParameters(quality), np.random.default_rng(0)))
+    restored = shipped.restore(Photo(lq), choices=Choices(passes=None)).photo.rgb
+    before, after = (peak_signal_noise_ratio(ASTRONAUT, rgb) for rgb in (lq, restored))
+    assert after > before + 8
 
 
 def test_one_pass_is_enough_where_one_thing_is_wrong_or_nothing(shipped):
@@ -50,7 +62,7 @@ def test_the_last_rows_and_columns_of_an_odd_size_are_restored_as_well_as_the_fi
 
 
 def test_a_scratched_print_that_the_router_takes_for_something_else_is_filled(shipped):
-    gt = np.ascontiguousarray(skimage.data.rocket()[:360, :480])
+    gt = skimage.data.chelsea()
     scratched = gt.copy()
     ends = [((30, 0), (60, 350)), ((200, 359), (230, 10)), ((20, 120), (470, 100))]
     ends += [((400, 0), (390, 300)), ((120, 40), (125, 340)), ((80, 280), (420, 290))]
@@ -59,7 +71,7 @@ def test_a_scratched_print_that_the_router_takes_for_something_else_is_filled(sh
     once, checked = (shipped.restore(Photo(scratched), choices=Choices(passes=passes)) for passes in (1, None))
     assert once.diagnosis.likeliest != "inpainting"
     before, one, filled = (peak_signal_noise_ratio(gt, p) for p in (scratched, once.photo.rgb, checked.photo.rgb))
-    assert one < before + 1 and filled > before + 5
+    assert one < before + 1 and filled > before + 2
 
 
 @pytest.mark.parametrize(("weather", "seed"), [("snow", 0), ("rain", 1)])
@@ -76,5 +88,5 @@ def test_haze_is_cleared_once_the_weather_before_it_is_gone(shipped, weather, se
 @pytest.mark.parametrize("pattern", ["brick", "page"])
 def test_white_lines_of_a_pattern_are_no_scratches(shipped, pattern):
     lines = np.stack([getattr(skimage.data, pattern)()] * 3, axis=2)
-    passes = shipped.restore(Photo(lines), choices=Choices(passes=None)).passes
-    assert all(expert.degradation != "inpainting" for before in passes for expert in before.experts)
+    filled = shipped.restore(Photo(lines), choices=Choices(experts={"inpainting": 1.0})).photo.rgb
+    assert greatest_change(lines, filled).any() and not are_scratches(lines, filled)
