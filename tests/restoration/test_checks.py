@@ -4,6 +4,8 @@ from diagnoses import sees
 from lorair_cli.restoration.checks import (
     BEYOND_DOUBT,
     HAS_TO_BE_LIKELIER,
+    HINTED,
+    IN_NOISE,
     LEVEL,
     LIKELIER_THAN_NOTHING,
     MISTY,
@@ -35,23 +37,34 @@ def test_only_a_router_that_knows_all_ten_can_check_and_only_experts_can_be_chan
         ({"low_light": BEYOND_DOUBT}, True),
         ({"low_light": BEYOND_DOUBT - 0.01}, False),
         ({"blur": BEYOND_DOUBT - 0.01}, False),
-        *(({found.replace("-", "_"): least}, True) for found, least in PLAIN_TO_SEE.items() if found != "noise"),
+        *(({found.replace("-", "_"): least}, True) for found, least in PLAIN_TO_SEE.items()),
         *(({found.replace("-", "_"): least - 0.01}, False) for found, least in PLAIN_TO_SEE.items()),
-        ({"noise": 0.99}, False),
+        ({"raindrop": 0.99, "blur": 0.001}, True),
+        ({"blur": 0.99}, False),
         ({"shadow": 0.99}, False),
         ({"jpeg": 0.99}, False),
     ],
     ids=[
         *("new", "just sure", "unsure", "soft"),
-        *(f"plain {found}" for found in PLAIN_TO_SEE if found != "noise"),
+        *(f"plain {found}" for found in PLAIN_TO_SEE),
         *(f"not so plain {found}" for found in PLAIN_TO_SEE),
+        "something else",
         "done already",
         "what a restored photo looks like",
         "and the other",
     ],
 )
 def test_one_more_pass_is_for_something_new_that_is_surely_there(found, more):
-    assert finds_more(sees(**found), [sees(noise=1.0)], "jpeg") is more
+    assert finds_more(sees(**found), [sees(blur=1.0)], "jpeg") is more
+
+
+def test_the_dark_behind_noise_was_seen_a_little_before():
+    dark = sees(low_light=IN_NOISE)
+    for before, more in ((HINTED, True), (HINTED - 0.0001, False)):
+        assert finds_more(dark, [sees(noise=0.9, low_light=before)], "jpeg") is more
+        assert finds_more(sees(low_light=0.99), [sees(noise=0.9, low_light=before)], "jpeg") is more
+        assert not finds_more(sees(low_light=IN_NOISE - 0.01), [sees(noise=0.9, low_light=before)], "jpeg")
+    assert not finds_more(dark, [sees(rain=0.9, low_light=0.05)], "jpeg"), "nothing else fills the dark"
 
 
 @pytest.mark.parametrize(("behind", "least"), [("rain", MISTY), ("snow", MISTY), ("noise", PLAIN_TO_SEE["haze"])])
