@@ -82,12 +82,6 @@ def enlarged(image: Pixels, times: float) -> Pixels:
     return np.asarray(cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def saved(image: Pixels, quality: int) -> Pixels:
-    """What a JPEG keeps of a photo, as most cameras and web pages hand it over."""
-    compressed = jpeg.apply(to_float(image), jpeg.JpegParameters(quality), np.random.default_rng(0))
-    return from_float(compressed, np.uint8)
-
-
 def without_experts(checkpoint: Checkpoint) -> Checkpoint:
     """The same network and router with no expert at all."""
     info = replace(checkpoint.info, network=replace(checkpoint.info.network, experts=0))
@@ -131,7 +125,7 @@ def main() -> None:
         before, after, one_pass, named, alone, by_hand = [], [], [], [], [], []
         for path, gt in zip(photos, clean, strict=True):
             lq = from_float(recipe(to_float(gt), zlib.crc32(f"{path.name} {name}".encode())), np.uint8)
-            lq = lq if args.saved is None else saved(lq, args.saved)
+            lq = lq if args.saved is None else jpeg.saved(lq, jpeg.JpegParameters(args.saved))
             result = restorer.restore(Photo(lq), choices=Choices(passes=None))
             before.append(psnr(lq, gt))
             after.append(psnr(result.photo.rgb, gt))

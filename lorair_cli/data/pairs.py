@@ -203,11 +203,8 @@ class SyntheticPairs(Dataset[Sample]):
         gt = Cut.draw(photo, s, rng).of(photo)
         names, second, second_strength = self.setting.degradations, None, 0.0
         strength = 0.0 if rng.uniform() < s.untouched else s.strength(names[label], rng)
-        if strength == 0:
-            lq = self._saved(gt, rng)
-            return as_sample(lq, gt, label, strength, s, self.view_mode, self.view, rng)
-        strengths = {names[label]: strength}
-        if s.composite > 0 and rng.uniform() < s.composite:
+        strengths = {names[label]: strength} if strength > 0 else {}
+        if strengths and s.composite > 0 and rng.uniform() < s.composite:
             second = self._another(label, rng)
         if second is not None:
             second_strength = strengths[names[second]] = s.strength(names[second], rng)
@@ -215,18 +212,12 @@ class SyntheticPairs(Dataset[Sample]):
         for name in in_order(strengths):
             image = degrade(image, name, rng, strengths[name], s.shares(name), s.scale(rng))
         lq = from_float(image, np.uint8)
-        if "jpeg" not in strengths:
-            lq = self._saved(lq, rng)
+        if "jpeg" not in strengths and s.saved > 0 and rng.uniform() < s.saved:
+            lq = jpeg.saved(lq, jpeg.draw_saved(rng))
         sample = as_sample(lq, gt, label, strength, s, self.view_mode, self.view, rng)
         if second is None:
             return sample
         return sample._replace(second=torch.tensor(second), second_strength=torch.tensor(second_strength))
-
-    def _saved(self, photo: Pixels, rng: np.random.Generator) -> Pixels:
-        """``photo``, or what a JPEG keeps of it."""
-        if not self.sampling.saved or rng.uniform() >= self.sampling.saved:
-            return photo
-        return from_float(jpeg.apply(to_float(photo), jpeg.draw_saved(rng), rng), np.uint8)
 
     def _another(self, label: int, rng: np.random.Generator) -> int | None:
         """A degradation besides ``label``, drawn by the same ratios; None if they leave no other."""

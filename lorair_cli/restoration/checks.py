@@ -44,7 +44,7 @@ BEYOND_DOUBT = 0.9
 resembles (one that is misty by nature) reached 0.86 on 44 photos that no test figure is of, and taking a noisy photo of
 the night for one in low light costs ten decibels and more."""
 
-PLAIN_TO_SEE = MappingProxyType({"noise": 0.5, "rain": 0.5, "snow": 0.5, "raindrop": 0.5, HOLES: 0.7, HAZE: 0.7})
+PLAIN_TO_SEE = MappingProxyType({NOISE: 0.5, "rain": 0.5, "snow": 0.5, "raindrop": 0.5, HOLES: 0.7, HAZE: 0.7})
 """How probable a degradation that few repaired photos resemble must be for one more pass.
 
 720 photos that no test figure is of, each with two degradations, gain 1.86 dB over one pass that way, and 1.39 with
@@ -80,16 +80,17 @@ REPAIRED = 0.6
 """What may be left of a second choice's probability for it to take the place of the first."""
 
 PLAINLY_INSTEAD = 1.0
-"""The same for a shadow that was a second choice. Of seven photos with nothing wrong six have less; of ten with
-shadows one, which loses the 0.9 dB that it had gained."""
+"""How plainly (see ``imagined.plainness``) a shadow that was a second choice is taken away, if it was
+there. Of seven photos with nothing wrong six have less; of ten with shadows one, which loses the 0.9 dB that it had
+gained."""
 
 UNCLEAR = 0.6
 """How probable what is likeliest may be at most for something hidden by it, blur or the dark, to be tried in its
 place."""
 
 LIKELIER_THAN_NOTHING = 1.2
-"""How many times as probable as that nothing is wrong low light must be, too. Of 26 such photos those that were dark
-have 1.4 or more; four that were not, and lost 5 to 20 dB, have less than 1."""
+"""How many times as probable as that nothing is wrong low light must be, for a photo that was taken for something else.
+Of 26 such photos those that were dark have 1.4 or more; four that were not, and lost 5 to 20 dB, have less than 1."""
 
 HAS_TO_BE_LIKELIER = frozenset((LOW_LIGHT, HOLES, "rain", "snow"))
 """As second choices, these must be so much likelier than that nothing is wrong, too. Shadows and blur show by what

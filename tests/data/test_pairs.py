@@ -108,11 +108,11 @@ def test_the_composite_share_gets_a_second_degradation_by_the_ratios(clean, quic
 def test_the_saved_share_went_through_jpeg_whatever_else_is_wrong(clean, monkeypatch):
     saved = []
 
-    def remembered(photo, parameters, rng):
+    def remembered(photo, parameters):
         saved.append(photo)
-        return 1 - photo
+        return 255 - photo
 
-    monkeypatch.setattr(module.jpeg, "apply", remembered)
+    monkeypatch.setattr(module.jpeg, "saved", remembered)
     monkeypatch.setattr(module, "degrade", lambda photo, *how: photo)  # so that only saving changes anything
     n, share = 200, 0.3
     source = stream(clean, saved=share, untouched=0.4, local_views=1)
@@ -125,7 +125,7 @@ def test_the_saved_share_went_through_jpeg_whatever_else_is_wrong(clean, monkeyp
 
 
 def test_a_jpeg_is_not_saved_again(clean, quick, monkeypatch):
-    monkeypatch.setattr(module.jpeg, "apply", lambda *how: pytest.fail("saved"))
+    monkeypatch.setattr(module.jpeg, "saved", lambda *how: pytest.fail("saved"))
     ratios = {name: float(name == "jpeg") for name in get_setting("10task").degradations}
     source = stream(clean, setting="10task", saved=1.0, untouched=0.0, ratios=ratios)
     assert all(source[i].strength > 0 for i in range(5))

@@ -110,6 +110,7 @@ class JpegRanges:
     full_colour_chance: float = 0.15
     saved_quality: tuple[int, int] = (75, 98)
     """What cameras, phones and web pages save photos with: a file, not yet a degradation."""
+    saved_full_colour_chance: float = 0.5
 
 
 JPEG = JpegRanges()
