@@ -3,15 +3,16 @@
     python benchmarks/gains.py --photos PHOTOS [--photos MORE] [--weights FILE] [--limit N] [--stage-1]
 
 Each photo is degraded in memory by two recipes: the training synthesis at middle strength (0.5; noise and JPEG at fixed
-levels), and the recipe of ``independent_recipe.py``, which shares no code with it. Prints a Markdown table of means:
-PSNR over all 8-bit RGB values before and after what ``lorair restore`` does, the gain, that of one pass alone as in the
-paper, and the share of photos whose most probable degradation is right. Untouched photos are measured against
-themselves. Of several folders the table also has the gain in each. With ``--by-hand`` the right expert is also named,
-as ``lorair restore --expert`` does: what is missing then is the network's part. With ``--stage-1`` the same inputs also
-go through the network without its experts, in one pass, which is stage 1 where stage 2 trained experts alone, and a
-last line has the means over the degradations. ``--enlarge N`` makes the clean photos N times as large first, as from a
-camera of more pixels; they have no finer detail then, but what is done to them is as much larger as they are. With
-``--saved QUALITY`` each degraded photo is saved as a JPEG of that quality before it is restored.
+levels; among it haze in the distance and a drizzle), and the recipe of ``independent_recipe.py``, which shares no code
+with it. Prints a Markdown table of means: PSNR over all 8-bit RGB values before and after what ``lorair restore`` does,
+the gain, that of one pass alone as in the paper, and the share of photos whose most probable degradation is right.
+Untouched photos are measured against themselves. Of several folders the table also has the gain in each. With
+``--by-hand`` the right expert is also named, as ``lorair restore --expert`` does: what is missing then is the network's
+part. With ``--stage-1`` the same inputs also go through the network without its experts, in one pass, which is stage 1
+where stage 2 trained experts alone, and a last line has the means over the degradations. ``--enlarge N`` makes the
+clean photos N times as large first, as from a camera of more pixels; they have no finer detail then, but what is done
+to them is as much larger as they are. With ``--saved QUALITY`` each degraded photo is saved as a JPEG of that quality
+before it is restored.
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ def training_recipes() -> Iterator[tuple[str, str, Recipe]]:
     for name in TEN_DEGRADATIONS:
         if name not in ("noise", "jpeg"):
             yield name, name, lambda x, s, n=name: degrade(x, n, np.random.default_rng(s), 0.5)
+    for name, degradation, share in (("haze in the distance", "haze", "distant"), ("drizzle", "rain", "drizzling")):
+        shares = {share: 1.0}
+        yield name, degradation, lambda x, s, n=degradation, p=shares: degrade(x, n, np.random.default_rng(s), 0.5, p)
 
 
 def independent_recipes() -> Iterator[tuple[str, str, Recipe]]:

@@ -27,7 +27,13 @@ from lorair_cli.settings import TEN_DEGRADATIONS, Setting
 
 Pixels = npt.NDArray[np.uint8]
 
-_SHARES = {"veils": "veiled", "mists": "misty", "plains": "plain"}
+SHARES = {
+    "veils": "veiled",
+    "mists": "misty",
+    "drizzles": "drizzling",
+    "distances": "distant",
+    "plains": "plain",
+}
 """For a table of ``Sampling``, the share of a synthesis that it speaks of."""
 
 
@@ -68,6 +74,12 @@ class Sampling:
     mists: dict[str, float] = field(default_factory=dict)
     """Probability that such a veil is mist, thick before what is far away; that of the synthesis where not given.
     Outdoor-Rain always has it."""
+    drizzles: dict[str, float] = field(default_factory=dict)
+    """Probability that rain made on the fly is a drizzle, as most photos of real rain are; that of the synthesis, 0,
+    where not given."""
+    distances: dict[str, float] = field(default_factory=dict)
+    """Probability that haze made on the fly lies in the distance, as most real haze does; that of the synthesis, 0,
+    where not given."""
     plains: dict[str, float] = field(default_factory=dict)
     """Probability that raindrops made on the fly are plain, without a glow or a light spot of their own; that of the
     synthesis where not given."""
@@ -101,7 +113,7 @@ class Sampling:
                 raise ValueError(f"strengths.{name} is {strengths!r}, expected [least, greatest] between 0 and 1")
         if not 0 < self.scales[0] <= self.scales[1] < math.inf:
             raise ValueError(f"scales {self.scales[0]} to {self.scales[1]} is no range of sizes")
-        for table, share in _SHARES.items():
+        for table, share in SHARES.items():
             for name, often in getattr(self, table).items():
                 if name not in SYNTHESES or share not in SYNTHESES[name].shares:
                     raise ValueError(f"{table}.{name}: {name} is never {share}")
@@ -110,7 +122,7 @@ class Sampling:
 
     def shares(self, degradation: str) -> dict[str, float]:
         """The probabilities that the synthesis of ``degradation`` is asked for, by the names it gives them."""
-        asked: dict[str, dict[str, float]] = {share: getattr(self, table) for table, share in _SHARES.items()}
+        asked: dict[str, dict[str, float]] = {share: getattr(self, table) for table, share in SHARES.items()}
         return {share: by_name[degradation] for share, by_name in asked.items() if degradation in by_name}
 
     def scale(self, rng: np.random.Generator) -> float:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lorair_cli.data.pairs import SHARES
 from lorair_cli.errors import UsageError
 from lorair_cli.tables import build
 from lorair_cli.training.recipe import Recipe
@@ -22,6 +23,9 @@ else:
     import tomli as tomllib
 
 RECIPES = Path(__file__).parent / "recipes"
+
+_OF_A_DEGRADATION = re.compile(rf"\w+\.sampling\.(ratios|strengths|{'|'.join(SHARES)})\.[\w-]+")
+"""Fields of a sampling that have a value for each degradation."""
 
 
 def load_recipe(scale: str, file: Path | None = None, changes: Sequence[str] = ()) -> Recipe:
@@ -113,7 +117,7 @@ def _put(raw: dict[str, Any], change: str, known: Sequence[str]) -> None:
     key, equals, text = (part.strip() for part in change.partition("="))
     if not equals or not text or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", key):
         raise UsageError(f"--set {change}: expected key=value", "for example --set pretrain.steps=2000")
-    if key not in known and not re.fullmatch(r"\w+\.sampling\.(ratios|strengths|veils|mists|plains)\.[\w-]+", key):
+    if key not in known and not _OF_A_DEGRADATION.fullmatch(key):
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else "--print-recipe shows all fields"
         raise UsageError(f"--set {key}: no recipe has such a field", hint)

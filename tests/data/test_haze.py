@@ -51,6 +51,31 @@ def test_haze_varies_with_depth():
     assert hazy.max() - hazy.min() > 0.15
 
 
+def test_haze_in_the_distance_leaves_what_is_near_clear(monkeypatch):
+    """The depths are stretched apart, and what is far is no thicker than it has to be."""
+    depth = np.repeat(np.linspace(0.2, 0.8, 160, dtype=np.float32)[:, None], 160, axis=1)
+    monkeypatch.setattr(haze, "plausible_depth", lambda photo, rng: depth.copy())
+    black = np.zeros_like(PHOTO)
+    even, distant = (
+        haze.apply(black, HazeParameters(0.5, (1.0,) * 3, stretch=stretch), rng())[:, 0, 0] for stretch in (1.0, 3.0)
+    )
+    assert even[0] > 0.2 and distant[0] < 0.05, "the foreground"
+    assert distant[-1] > even[-1] and distant.mean() == pytest.approx(even.mean(), abs=0.01)
+    density = -np.log1p(-distant)
+    np.testing.assert_allclose(density / density[-1], (depth[:, 0] / depth[-1, 0]) ** 3, atol=1e-3)
+
+
+def test_haze_is_in_the_distance_as_often_as_asked():
+    never, always = ([haze.draw(rng(seed), 0.5, share) for seed in range(200)] for share in (0.0, 1.0))
+    assert never == [haze.draw(rng(seed), 0.5) for seed in range(200)]
+    assert all(parameters.stretch == 1 for parameters in never)
+    assert all((parameters.stretch == 1) == parameters.flat for parameters in always)
+    some = [haze.draw(rng(seed), 0.5, 0.4).stretch > 1 for seed in range(400)]
+    assert 0.25 < np.mean(some) < 0.5
+    # A clear foreground is made up for by a lighter haze, or there would be nothing left to see behind it.
+    assert np.mean([p.transmission for p in always]) > np.mean([p.transmission for p in never]) + 0.1
+
+
 def test_strength_sets_transmission():
     means = [np.mean([haze.draw(rng(seed), s).transmission for seed in range(200)]) for s in (0, 0.5, 1)]
     assert means[0] > 0.85

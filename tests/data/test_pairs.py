@@ -195,11 +195,16 @@ def test_a_veil_comes_as_often_as_it_is_asked_for(tmp_path):
 def test_what_is_asked_of_a_synthesis_reaches_its_degradation_alone(clean, monkeypatch):
     asked = []
     monkeypatch.setattr(module, "degrade", lambda photo, *rest: asked.append(rest) or photo)
-    source = stream(clean, untouched=0.0, veils={"rain": 0.2}, mists={"rain": 0.3}, scales=(0.5, 2.0))
+    tables = {"veils": {"rain": 0.2}, "mists": {"rain": 0.3}, "drizzles": {"rain": 0.4}, "distances": {"haze": 0.5}}
+    source = stream(clean, untouched=0.0, scales=(0.5, 2.0), **tables)
     for index in range(60):
         _ = source[index]
     shares = {name: shares for name, _, _, shares, _ in asked}
-    assert shares == {"rain": {"veiled": 0.2, "misty": 0.3}, "haze": {}, "noise": {}}
+    assert shares == {
+        "rain": {"veiled": 0.2, "misty": 0.3, "drizzling": 0.4},
+        "haze": {"distant": 0.5},
+        "noise": {},
+    }
     scales = sorted(scale for *_, scale in asked)
     assert 0.5 <= scales[0] < 0.6 and 1.7 < scales[-1] <= 2.0 and 0.8 < scales[30] < 1.25
 
@@ -294,6 +299,8 @@ def test_a_broken_photo_is_named(tmp_path):
         ({"mists": {"snow": 0.5}}, "snow is never misty"),
         ({"mists": {"rain": -0.5}}, "expected a probability"),
         ({"plains": {"rain": 0.5}}, "rain is never plain"),
+        ({"drizzles": {"snow": 0.5}}, "snow is never drizzling"),
+        ({"distances": {"haze": 2}}, "expected a probability"),
         ({"scales": (2.0, 1.0)}, "scales"),
         ({"scales": (0.0, 1.0)}, "scales"),
         ({"scales": (1.0, float("inf"))}, "scales"),

@@ -116,3 +116,47 @@ def test_veils_are_mist_as_often_as_asked(misty):
     veils = [parameters.deep for parameters in drawn if parameters.veil]
     assert 70 < len(veils) < 130 and abs(np.mean(veils) - misty) < 0.15
     assert not any(parameters.deep for parameters in drawn if not parameters.veil)
+
+
+def test_a_drizzle_is_a_faint_texture_in_one_direction():
+    """Against other rain of the same strength: more streaks, fainter, more alike in direction."""
+    drawn = {
+        share: [draw(np.random.default_rng(seed), 0.6, drizzling=share) for seed in range(200)] for share in (0, 1)
+    }
+    assert drawn[0] == [draw(np.random.default_rng(seed), 0.6) for seed in range(200)]
+
+    def mean(share, what):
+        return np.mean([what(parameters) for parameters in drawn[share]])
+
+    def brightest(parameters):
+        return max(layer.brightness for layer in parameters.layers)
+
+    def covered(parameters):
+        return sum(layer.coverage for layer in parameters.layers)
+
+    def spread(parameters):
+        return np.std([layer.angle for layer in parameters.layers])
+
+    assert max(map(brightest, drawn[1])) < 0.2 < mean(0, brightest)
+    assert mean(1, covered) > 1.5 * mean(0, covered) and mean(1, spread) < 0.6 * mean(0, spread)
+    assert 0.5 < mean(1, lambda p: p.veil > 0) < 0.7, "its veils are its own"
+    clean = np.full((160, 160, 3), 0.2, np.float32)
+    light = [
+        np.stack(
+            [
+                apply(clean, dataclasses.replace(p, veil=0.0), np.random.default_rng(1)) - clean
+                for p in drawn[share][:20]
+            ]
+        )
+        for share in (0, 1)
+    ]
+    assert np.quantile(light[1], 0.999) < 0.7 * np.quantile(light[0], 0.999)
+    assert (light[1] <= 0.004).mean() < 0.6 * (light[0] <= 0.004).mean(), "what stays dry"
+
+
+def test_a_drizzle_comes_as_often_as_it_is_asked_for():
+    drizzles = [
+        max(layer.brightness for layer in draw(np.random.default_rng(seed), 1.0, drizzling=0.3).layers) < 0.2
+        for seed in range(300)
+    ]
+    assert 0.22 < np.mean(drizzles) < 0.38

@@ -169,6 +169,8 @@ def test_fields_can_be_set(recipe_file, recipe):
         "finetune.sampling.strengths.rain=[0.1, 0.6]",
         "finetune.sampling.veils.rain=0",
         "finetune.sampling.mists.rain=1",
+        "finetune.sampling.drizzles.rain=0.3",
+        "finetune.sampling.distances.haze=0.4",
         "finetune.sampling.plains.raindrop=0.75",
         "finetune.sampling.scales=[0.5, 2]",
     ]
@@ -180,8 +182,9 @@ def test_fields_can_be_set(recipe_file, recipe):
     assert (
         sampling.strengths == {"rain": [0.1, 0.6]} and sampling.veils == {"rain": 0} and sampling.mists == {"rain": 1}
     )
+    assert sampling.drizzles == {"rain": 0.3} and sampling.distances == {"haze": 0.4}
     assert sampling.plains == {"raindrop": 0.75} and sampling.scales == (0.5, 2)
-    assert len(differences(recipe, changed)) == 11
+    assert len(differences(recipe, changed)) == 13
 
 
 @pytest.mark.parametrize(

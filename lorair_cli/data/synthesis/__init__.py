@@ -32,19 +32,20 @@ class Synthesis:
     """``(clean, parameters, rng) -> degraded`` of the same shape, in [0, 1]; where ``scales``, also the scale."""
     shares: tuple[str, ...] = ()
     """What may be asked for more or less often than ``ranges.py`` has it: ``veiled``, a veil; ``misty``, that a veil is
-    mist; ``plain``, drops that neither glow nor have a light spot."""
+    mist; ``drizzling``, a drizzle; ``distant``, haze in the distance; ``plain``, drops that neither glow nor have a
+    light spot."""
     scales: bool = False
     """Whether it has structures of a size of their own in the scene, such as drops or streaks."""
 
 
 SYNTHESES: dict[str, Synthesis] = {
     "blur": Synthesis(blur.draw, blur.apply),
-    "haze": Synthesis(haze.draw, haze.apply),
+    "haze": Synthesis(haze.draw, haze.apply, ("distant",)),
     "jpeg": Synthesis(jpeg.draw, jpeg.apply),
     "low-light": Synthesis(low_light.draw, low_light.apply),
     "noise": Synthesis(noise.draw, noise.apply),
     "raindrop": Synthesis(raindrop.draw, raindrop.apply, ("plain",), scales=True),
-    "rain": Synthesis(rain.draw, rain.apply, ("veiled", "misty"), scales=True),
+    "rain": Synthesis(rain.draw, rain.apply, ("veiled", "misty", "drizzling"), scales=True),
     "shadow": Synthesis(shadow.draw, shadow.apply, scales=True),
     "snow": Synthesis(snow.draw, snow.apply, ("veiled",), scales=True),
     "inpainting": Synthesis(inpainting.draw, inpainting.apply, scales=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,15 +22,23 @@ class HazeParameters:
     """Colour of infinitely thick haze, RGB in [0, 1]."""
     flat: bool = False
     """The whole scene at one depth, so that the transmission is the same everywhere."""
+    stretch: float = 1.0
+    """Power of the depth: above 1, the haze lies in the distance and leaves what is near clear."""
 
 
-def draw(rng: np.random.Generator, strength: float) -> HazeParameters:
-    """Haze of a strength in [0, 1]."""
+def draw(rng: np.random.Generator, strength: float, distant: float = HAZE.distant) -> HazeParameters:
+    """Haze of a strength in [0, 1]; in the distance with the probability ``distant``, if it is not flat."""
     airlight = HAZE.grey if rng.uniform() < HAZE.grey_chance else HAZE.airlight
     brightness = airlight.draw(rng)
     red, green, blue = (float(np.clip(brightness + HAZE.tint.draw(rng), 0, 1)) for _ in range(3))
-    transmission = float(np.exp(-HAZE.optical_depth.draw(rng, strength)))
-    return HazeParameters(transmission, (red, green, blue), bool(rng.uniform() < HAZE.flat_chance))
+    optical_depth = HAZE.optical_depth.draw(rng, strength)
+    flat = bool(rng.uniform() < HAZE.flat_chance)
+    # Nothing is drawn where nothing is asked for: what recipes without it draw stays the same.
+    stretch = HAZE.stretch.draw(rng) if distant > 0 and not flat and rng.uniform() < distant else 1.0
+    # Of two photos of the same mean, the one with a clear foreground has the thicker haze behind it: a lighter mean
+    # leaves something to be seen there.
+    transmission = math.exp(-optical_depth / math.sqrt(stretch))
+    return HazeParameters(transmission, (red, green, blue), flat, stretch)
 
 
 def apply(clean: Photo, parameters: HazeParameters, rng: np.random.Generator) -> Photo:
@@ -37,7 +46,10 @@ def apply(clean: Photo, parameters: HazeParameters, rng: np.random.Generator) ->
     if parameters.flat:
         transmission = np.full(clean.shape[:2], parameters.transmission, np.float32)
     else:
-        transmission = thin_out(plausible_depth(clean, rng), parameters.transmission)
+        depth = plausible_depth(clean, rng)
+        if parameters.stretch != 1:
+            depth **= np.float32(parameters.stretch)
+        transmission = thin_out(depth, parameters.transmission)
     return scatter(clean, transmission, parameters.airlight)
 
 

@@ -57,16 +57,28 @@ class RainParameters:
 
 
 def draw(
-    rng: np.random.Generator, strength: float, veiled: float = RAIN.veiled, misty: float = RAIN.misty
+    rng: np.random.Generator,
+    strength: float,
+    veiled: float = RAIN.veiled,
+    misty: float = RAIN.misty,
+    drizzling: float = RAIN.drizzling,
 ) -> RainParameters:
     """Parameters of a rain of the given strength in [0, 1].
 
-    It has a veil with the probability ``veiled``, and that is mist with the probability ``misty``.
+    It has a veil with the probability ``veiled``, and that is mist with the probability ``misty``. With the probability
+    ``drizzling`` it is a drizzle, which has veils of its own.
     """
+    # Nothing is drawn where no drizzle is asked for: what recipes without it draw stays the same.
+    drizzle = drizzling > 0 and bool(rng.uniform() < drizzling)
     count = round(RAIN.layers.draw(rng, strength))
-    tilt, spread = RAIN.tilt.draw(rng), RAIN.spread.draw(rng, strength)
+    tilt, spread = RAIN.tilt.draw(rng), (RAIN.drizzle_spread if drizzle else RAIN.spread).draw(rng, strength)
     dense = bool(rng.uniform() < RAIN.dense)
-    coverage, brightness = (RAIN.dense_coverage, RAIN.dense_brightness) if dense else (RAIN.coverage, RAIN.brightness)
+    coverage, brightness, widths = RAIN.coverage, RAIN.brightness, RAIN.width
+    if drizzle:
+        coverage, brightness, widths = RAIN.drizzle_coverage, RAIN.drizzle_brightness, RAIN.drizzle_width
+        veiled, misty = RAIN.drizzle_veiled, RAIN.drizzle_misty
+    elif dense:
+        coverage, brightness = RAIN.dense_coverage, RAIN.dense_brightness
     shares = rng.dirichlet(np.full(count, 3.0)) * coverage.draw(rng, strength)
     lengths = [RAIN.length.draw(rng) for _ in range(count)]
     layers = tuple(
@@ -75,7 +87,7 @@ def draw(
             brightness=brightness.draw(rng, strength),
             angle=tilt + spread * float(rng.standard_normal()),
             length=length,
-            width=min(RAIN.width.draw(rng), RAIN.widest * length),
+            width=min(widths.draw(rng), RAIN.widest * length),
             rendered=bool(rng.uniform() < RAIN.rendered),
         )
         for share, length in zip(shares, lengths, strict=True)

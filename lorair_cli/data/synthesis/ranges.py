@@ -94,6 +94,11 @@ class HazeRanges:
     grey: Range = Range(0.35, 0.8)
     tint: Range = Range(-0.025, 0.025)
     flat_chance: float = 0.08
+    distant: float = 0.0
+    """Probability that haze lies in the distance, and what is near is clear: so on real photos, where a scene is
+    hundreds of times as deep as its foreground is far. A plausible depth varies by four times."""
+    stretch: Range = Range(1.5, 4.0)
+    """Power of the depth where haze lies in the distance: a scene eight to some 250 times as deep as near."""
 
 
 HAZE = HazeRanges()
@@ -250,6 +255,21 @@ class RainRanges:
     """Mean opacity of mist; 0.67 in the one pair of Outdoor-Rain at hand, by a fit of ``I = T J + (1 - T) A``."""
     mist_airlight: Range = Range(0.3, 0.9)
     """Brightness of mist, display value; 0.35 in that pair."""
+    drizzling: float = 0.0
+    """Probability of a drizzle: streaks so many, thin, soft and faint that they are a texture over the whole photo,
+    all in about one direction. Most photos of real rain look like this, no benchmark of made rain does."""
+    drizzle_coverage: Span = Span(0.3, 2.0, log=True)
+    """Coverage of a drizzle."""
+    drizzle_brightness: Span = Span(0.05, 0.18, jitter=0.3)
+    """Greatest brightness of its streaks."""
+    drizzle_spread: Span = Span(0.5, 4.0, jitter=0.5)
+    """Standard deviation of its layers' directions, degrees."""
+    drizzle_width: Range = Range(0.8, 1.6, log=True)
+    """Thickness of its streaks, pixels."""
+    drizzle_veiled: float = 0.6
+    """Probability of a veil with it."""
+    drizzle_misty: float = 0.5
+    """Probability that such a veil is mist."""
 
 
 RAIN = RainRanges()
