@@ -6,10 +6,15 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TypeAlias
 
+import numpy as np
+
 from lorair_cli.imaging.arrays import Pixels, max_value
 
 PNG_COLOUR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
 """PNG chunks that say what the numbers mean as colours, beside or in place of an ICC profile. Not personal data."""
+
+Part: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a photo."""
 
 Pieces: TypeAlias = tuple[tuple[bytes, bytes], ...]
 """Name and content of pieces of a file, in order."""
@@ -127,6 +132,20 @@ class Photo:
         if new_rgb.shape != self.rgb.shape or new_rgb.dtype != self.rgb.dtype:
             raise ValueError(f"{new_rgb.shape} {new_rgb.dtype} in place of {self.rgb.shape} {self.rgb.dtype}")
         return replace(self, rgb=new_rgb)
+
+    def part(self, where: Part) -> Photo:
+        """These rows and columns of this photo, with all that comes with it."""
+        alpha = None if self.alpha is None else np.ascontiguousarray(self.alpha[where])
+        return replace(self, rgb=np.ascontiguousarray(self.rgb[where]), alpha=alpha)
+
+    def with_part(self, where: Part, new_rgb: Pixels) -> Photo:
+        """This photo with other colours in these rows and columns; ``ValueError`` as for :meth:`with_rgb`."""
+        part = self.rgb[where]
+        if new_rgb.shape != part.shape or new_rgb.dtype != part.dtype:
+            raise ValueError(f"{new_rgb.shape} {new_rgb.dtype} in place of {part.shape} {part.dtype}")
+        rgb = self.rgb.copy()
+        rgb[where] = new_rgb
+        return self.with_rgb(rgb)
 
     def without_metadata(self) -> Photo:
         """This photo without EXIF, XMP, DPI, texts and captions; the colour profile stays, or colours would change."""

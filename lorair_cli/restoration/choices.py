@@ -30,7 +30,8 @@ class Choices:
     passes: int | None = 1
     """How often to restore, at most; before each pass the router looks again, at the result of the one before. With
     ``only_if``, passes end as soon as nothing is left that is so probable. None: the program checks its own work and
-    goes on as ``passes.py`` says, once where experts are named, and filling holes changes nothing else."""
+    goes on as ``passes.py`` says, once where experts are named, filling holes changes nothing else, and a frame around
+    the photo (see ``frame.py``) is left as it is unless the expert for holes is named."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:

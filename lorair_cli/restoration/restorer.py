@@ -21,12 +21,13 @@ from lorair_cli.restoration.checks import can_check
 from lorair_cli.restoration.choices import Choices, check_experts
 from lorair_cli.restoration.device import DTYPES, choose_device, choose_precision
 from lorair_cli.restoration.distance import from_afar, is_large
+from lorair_cli.restoration.frame import inside_frame
 from lorair_cli.restoration.memory import FREE_SOME, choose_tile, choose_whole, free_memory
 from lorair_cli.restoration.passes import restored_by_itself
 from lorair_cli.restoration.result import Diagnosis, Expert, Restoration
 from lorair_cli.restoration.tiled import ProgressCallback, TiledNetwork, smallest_tile
 from lorair_cli.restoration.work import Work
-from lorair_cli.settings import DEFAULT_SETTING
+from lorair_cli.settings import DEFAULT_SETTING, HOLES
 from lorair_cli.weights import publish
 from lorair_cli.weights.checkpoint import Checkpoint
 from lorair_cli.weights.loading import load_weights
@@ -196,8 +197,9 @@ class Restorer:
         return Routing(logits, prior[0].float(), mixture)
 
     def diagnose(self, photo: Photo) -> Diagnosis:
-        """What is wrong with a photo, without restoring it."""
-        return self.diagnosis(self.route(photo))
+        """What is wrong with a photo, inside its frame if it has one, without restoring it."""
+        inside = inside_frame(photo.rgb)
+        return self.diagnosis(self.route(photo if inside is None else photo.part(inside)))
 
     @torch.inference_mode()
     def restore(
@@ -218,15 +220,23 @@ class Restorer:
             ImageError: the network gave NaN or infinity, or memory ran out on the smallest tiles; nothing is returned.
         """
         started, work = time.perf_counter(), Work(self, progress, by_itself=choices.passes is None)
+        # Whoever names the expert that fills holes may well mean what is missing all around.
+        framed = work.by_itself and HOLES not in (choices.experts or ())
+        inside = inside_frame(photo.rgb) if framed else None
+        picture = photo if inside is None else photo.part(inside)
         checks = can_check(self.info.degradations, self.info.network.experts, self.info.untouched_as)
         if choices.passes is None and choices.experts is None and checks:
-            restored, first, passes = restored_by_itself(photo, choices.only_if, work)
+            restored, first, passes = restored_by_itself(picture, choices.only_if, work)
         else:
-            restored, first, passes = self._as_told(photo, choices, work)
+            restored, first, passes = self._as_told(picture, choices, work)
         if passes and choices.strength < 1:
-            restored = restored.with_rgb(blended(photo.rgb, restored.rgb, choices.strength))
+            restored = restored.with_rgb(blended(picture.rgb, restored.rgb, choices.strength))
+        notes = work.way.notes
+        if inside is not None:
+            restored = photo.with_part(inside, restored.rgb)
+            notes = [*notes, f"the frame stays as it was, around {picture.width}x{picture.height} pixels"]
         seconds = time.perf_counter() - started
-        return Restoration(restored, first, work.tiles, seconds, tuple(passes), tuple(dict.fromkeys(work.way.notes)))
+        return Restoration(restored, first, work.tiles, seconds, tuple(passes), tuple(dict.fromkeys(notes)))
 
     def _as_told(self, photo: Photo, choices: Choices, work: Work) -> tuple[Photo, Diagnosis, list[Diagnosis]]:
         """A number of passes, by the router's experts or the user's: the result, the first diagnosis, one per pass."""

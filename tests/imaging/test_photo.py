@@ -17,6 +17,22 @@ def test_new_colours_keep_everything_else():
     assert (other.metadata, other.notes) == (photo.metadata, ("note",))
 
 
+def test_a_part_is_cut_out_and_put_back():
+    rgb, alpha = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3), np.arange(24, dtype=np.uint8).reshape(4, 6)
+    photo = Photo(rgb, alpha, grey=True, format="TIFF", metadata=Metadata(dpi=(300, 300)))
+    where = (slice(1, 3), slice(2, 6))
+    part = photo.part(where)
+    assert np.array_equal(part.rgb, rgb[1:3, 2:6]) and np.array_equal(part.alpha, alpha[1:3, 2:6])
+    assert part.grey and part.format == "TIFF" and part.metadata == photo.metadata
+    changed = photo.with_part(where, part.rgb + 100)
+    expected = rgb.copy()
+    expected[1:3, 2:6] += 100
+    assert np.array_equal(changed.rgb, expected) and changed.alpha is alpha and photo.rgb[1, 2, 0] == rgb[1, 2, 0]
+    for wrong in (rgb, part.rgb.astype(np.uint16)):
+        with pytest.raises(ValueError, match="in place of"):
+            photo.with_part(where, wrong)
+
+
 @pytest.mark.parametrize("rgb", [np.zeros((2, 3, 3), np.uint8), np.zeros((2, 2, 3), np.uint16)])
 def test_new_colours_of_another_size_or_depth_are_refused(rgb):
     with pytest.raises(ValueError, match="in place of"):

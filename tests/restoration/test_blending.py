@@ -13,7 +13,7 @@ DTYPES = st.sampled_from([np.uint8, np.uint16])
 def test_a_pixel_is_left_alone_or_filled_or_lies_between(data, dtype, height):
     before, after = (data.draw(arrays(dtype, (height, 2, 3))) for _ in range(2))
     most = np.iinfo(dtype).max
-    before = np.minimum(before, most - 1)  # no hole that was cut out
+    before = np.minimum(before, most // 256 * 249)  # no hole that was cut out, and no white background
     filled = holes_filled(before, after)
     assert filled.dtype == dtype
     change = np.abs(before.astype(int) - after).max(axis=-1) / most
@@ -52,6 +52,20 @@ def test_holes_that_are_not_white_or_have_soft_edges_are_filled_as_the_network_h
     if tone == 255:
         before[9], before[13] = 180, 180
     assert np.array_equal(holes_filled(before, after), after)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_who_fills_a_white_background_is_not_believed(dtype):
+    most = np.iinfo(dtype).max
+    before = np.full((40, 50, 3), most, dtype)
+    before[10:30, 10:40] = most // 4
+    before[18:20, 15:35] = most  # a hole in what stands before the background
+    hole, all_of_it = before.copy(), before.copy()
+    hole[18:20, 15:35] = most // 4
+    all_of_it[(before == most)] = most // 4
+    filled = holes_filled(before, hole).astype(int)
+    assert np.abs(filled - hole).max() <= most // 255, "what is in front of it is filled"
+    assert np.array_equal(holes_filled(before, all_of_it), before)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.25, 1.0])
