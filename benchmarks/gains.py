@@ -12,7 +12,8 @@ part. With ``--stage-1`` the same inputs also go through the network without its
 where stage 2 trained experts alone, and a last line has the means over the degradations. ``--enlarge N`` makes the
 clean photos N times as large first, as from a camera of more pixels; they have no finer detail then, but what is done
 to them is as much larger as they are. With ``--saved QUALITY`` each degraded photo is saved as a JPEG of that quality
-before it is restored.
+before it is restored. With ``--framed TONE`` a frame of that grey value lies around each degraded photo, a sixteenth of
+its short side wide; what is inside is measured.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ from lorair_cli.weights.loading import load_weights
 Pixels = npt.NDArray[np.uint8]
 Recipe = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.float32]]
 UNTOUCHED = "untouched"
+FRAME = 16
+"""How many times as wide as a frame the short side of the photo in it is."""
 
 
 def training_recipes() -> Iterator[tuple[str, str, Recipe]]:
@@ -104,6 +107,7 @@ def main() -> None:
     parser.add_argument("--by-hand", action="store_true", help="also with the right expert named")
     parser.add_argument("--enlarge", type=float, default=1.0, help="make the photos so many times as large first")
     parser.add_argument("--saved", type=int, metavar="QUALITY", help="save each degraded photo as a JPEG first")
+    parser.add_argument("--framed", type=int, metavar="TONE", help="put a frame of that grey value around each first")
     parser.add_argument("--stage-1", action="store_true", help="also without experts")
     args = parser.parse_args()
     checkpoint = load_weights(args.weights or DEFAULT_SETTING)
@@ -130,19 +134,22 @@ def main() -> None:
         for path, gt in zip(photos, clean, strict=True):
             lq = from_float(recipe(to_float(gt), zlib.crc32(f"{path.name} {name}".encode())), np.uint8)
             lq = lq if args.saved is None else jpeg.saved(lq, jpeg.JpegParameters(args.saved))
-            result = restorer.restore(Photo(lq), choices=Choices(passes=None))
             before.append(psnr(lq, gt))
-            after.append(psnr(result.photo.rgb, gt))
+            frame = 0 if args.framed is None else min(lq.shape[:2]) // FRAME
+            lq = np.pad(lq, ((frame, frame), (frame, frame), (0, 0)), constant_values=args.framed or 0)
+            inside = np.s_[frame : lq.shape[0] - frame, frame : lq.shape[1] - frame]
+            result = restorer.restore(Photo(lq), choices=Choices(passes=None))
+            after.append(psnr(result.photo.rgb[inside], gt))
             single = restorer.restore(Photo(lq))
-            one_pass.append(psnr(single.photo.rgb, gt))
+            one_pass.append(psnr(single.photo.rgb[inside], gt))
             if args.by_hand and degradation != UNTOUCHED:
                 experts = {degradation: 1.0}
                 chosen = {e.degradation: e.weight for e in result.diagnosis.experts}
                 # Naming what the router chose anyway changes nothing.
                 told = single if chosen == experts else restorer.restore(Photo(lq), choices=Choices(experts=experts))
-                by_hand.append(psnr(told.photo.rgb, gt))
+                by_hand.append(psnr(told.photo.rgb[inside], gt))
             if plain is not None:
-                alone.append(psnr(plain.restore(Photo(lq)).photo.rgb, gt))
+                alone.append(psnr(plain.restore(Photo(lq)).photo.rgb[inside], gt))
             named.append(result.diagnosis.likeliest)
         right = sum(n == degradation for n in named) / len(named)
         wrong = [n for n in named if n != degradation]

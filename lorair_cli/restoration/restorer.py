@@ -231,10 +231,11 @@ class Restorer:
             restored, first, passes = self._as_told(picture, choices, work)
         if passes and choices.strength < 1:
             restored = restored.with_rgb(blended(picture.rgb, restored.rgb, choices.strength))
-        notes = work.way.notes
+        notes = list(work.way.notes)
         if inside is not None:
             restored = photo.with_part(inside, restored.rgb)
-            notes = [*notes, f"the frame stays as it was, around {picture.width}x{picture.height} pixels"]
+            if passes:
+                notes.append(f"the frame stays as it was, around {picture.width}x{picture.height} pixels")
         seconds = time.perf_counter() - started
         return Restoration(restored, first, work.tiles, seconds, tuple(passes), tuple(dict.fromkeys(notes)))
 
