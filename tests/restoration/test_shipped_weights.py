@@ -74,9 +74,9 @@ def test_a_scratched_print_that_the_router_takes_for_something_else_is_filled(sh
     assert one < before + 1 and filled > before + 2
 
 
-@pytest.mark.parametrize(("weather", "seed"), [("snow", 0), ("rain", 1)])
-def test_haze_is_cleared_once_the_weather_before_it_is_gone(shipped, weather, seed):
-    gt = np.ascontiguousarray(skimage.data.coffee()[:360, :480])
+@pytest.mark.parametrize(("photo", "weather"), [("coffee", "snow"), ("chelsea", "rain")])
+def test_haze_is_cleared_once_the_weather_before_it_is_gone(shipped, photo, weather):
+    gt, seed = np.ascontiguousarray(getattr(skimage.data, photo)()[:360, :480]), 0
     hazy = degrade(to_float(gt), "haze", np.random.default_rng(seed), 0.6)
     lq = Photo(from_float(degrade(hazy, weather, np.random.default_rng(seed + 1), 0.4), np.uint8))
     once, on = (shipped.restore(lq, choices=Choices(passes=passes)) for passes in (1, None))
