@@ -88,7 +88,8 @@ def greatest_change(before: Pixels, after: Pixels) -> npt.NDArray[np.uint8]:
 def holes_filled(before: Pixels, after: Pixels) -> Pixels:
     """``before`` ``(h, w, 3)`` with what ``after`` has in the holes: a pixel that hardly changes is left as it was.
 
-    Where most of a white background was filled, nothing of it can be believed, and ``before`` is returned.
+    Where much of a white background was filled (``MISTAKEN``), nothing can be believed, and ``before`` is returned.
+
     In holes that were cut out it is the mean of that and of what continues from their edges (Bertalmio, Bertozzi and
     Sapiro, CVPR 2001): two guesses that err apart, 0.2 to 0.8 dB better together than the better one alone (12
     validation photos each, holes of five shapes). Scratches seldom have edges that hard.
