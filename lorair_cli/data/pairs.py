@@ -75,10 +75,10 @@ class Sampling:
     """Probability that such a veil is mist, thick before what is far away; that of the synthesis where not given.
     Outdoor-Rain always has it."""
     drizzles: dict[str, float] = field(default_factory=dict)
-    """Probability that rain made on the fly is a drizzle, as most photos of real rain are; that of the synthesis, 0,
+    """Probability that rain made on the fly is a drizzle, as real rain often is; that of the synthesis, 0,
     where not given."""
     distances: dict[str, float] = field(default_factory=dict)
-    """Probability that haze made on the fly lies in the distance, as most real haze does; that of the synthesis, 0,
+    """Probability that haze made on the fly lies in the distance, as real haze often does; that of the synthesis, 0,
     where not given."""
     plains: dict[str, float] = field(default_factory=dict)
     """Probability that raindrops made on the fly are plain, without a glow or a light spot of their own; that of the

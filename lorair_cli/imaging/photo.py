@@ -129,8 +129,7 @@ class Photo:
         Raises ``ValueError`` if ``new_rgb`` has another shape or type: a restored photo has the size and the depth
         of its source.
         """
-        if new_rgb.shape != self.rgb.shape or new_rgb.dtype != self.rgb.dtype:
-            raise ValueError(f"{new_rgb.shape} {new_rgb.dtype} in place of {self.rgb.shape} {self.rgb.dtype}")
+        _check_fits(new_rgb, self.rgb)
         return replace(self, rgb=new_rgb)
 
     def part(self, where: Part) -> Photo:
@@ -140,9 +139,7 @@ class Photo:
 
     def with_part(self, where: Part, new_rgb: Pixels) -> Photo:
         """This photo with other colours in these rows and columns; ``ValueError`` as for :meth:`with_rgb`."""
-        part = self.rgb[where]
-        if new_rgb.shape != part.shape or new_rgb.dtype != part.dtype:
-            raise ValueError(f"{new_rgb.shape} {new_rgb.dtype} in place of {part.shape} {part.dtype}")
+        _check_fits(new_rgb, self.rgb[where])
         rgb = self.rgb.copy()
         rgb[where] = new_rgb
         return self.with_rgb(rgb)
@@ -150,3 +147,8 @@ class Photo:
     def without_metadata(self) -> Photo:
         """This photo without EXIF, XMP, DPI, texts and captions; the colour profile stays, or colours would change."""
         return replace(self, metadata=self.metadata.stripped())
+
+
+def _check_fits(new: Pixels, old: Pixels) -> None:
+    if new.shape != old.shape or new.dtype != old.dtype:
+        raise ValueError(f"{new.shape} {new.dtype} in place of {old.shape} {old.dtype}")

@@ -21,13 +21,17 @@ def white_background(rgb: Pixels) -> npt.NDArray[np.bool_]:
 
     Nowhere, where less than ``ALL_AROUND`` of the edges is white: a hole may well reach them.
     """
-    white = to_eight_bits(rgb).min(axis=2) >= WHITE
-    edges = np.concatenate([white[0], white[-1], white[1:-1, 0], white[1:-1, -1]])
-    if edges.mean() < ALL_AROUND:
-        return np.zeros_like(white)
-    count, parts = cv2.connectedComponents(white.astype(np.uint8), connectivity=4)
+    edges = np.concatenate([rgb[0], rgb[-1], rgb[1:-1, 0], rgb[1:-1, -1]])
+    if _is_white(edges).mean() < ALL_AROUND:  # most photos are done with here
+        return np.zeros(rgb.shape[:2], np.bool_)
+    count, parts = cv2.connectedComponents(_is_white(rgb).astype(np.uint8), connectivity=4)
     outside = np.zeros(count, np.bool_)
     for line in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
         outside[line] = True
     outside[0] = False  # all that is not white
     return np.asarray(outside[parts], np.bool_)
+
+
+def _is_white(rgb: Pixels) -> npt.NDArray[np.bool_]:
+    """Which pixels of ``(..., 3)`` are white."""
+    return np.asarray(to_eight_bits(rgb).min(axis=-1) >= WHITE, np.bool_)

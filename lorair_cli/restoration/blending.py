@@ -102,10 +102,11 @@ def holes_filled(before: Pixels, after: Pixels) -> Pixels:
         return np.asarray(old + share * change, np.float32)
 
     filled = _by_rows(before, after, fill)
+    changed = greatest_change(before, filled) > 255 * LEAST_CHANGE / 2
     background = white_background(before)
-    if background.any() and (greatest_change(before, filled)[background] > 255 * LEAST_CHANGE / 2).mean() > MISTAKEN:
+    if background.any() and changed[background].mean() > MISTAKEN:
         return np.array(before)
-    holes = _cut_out(before, filled)
+    holes = _cut_out(before, changed)
     if not holes.any():
         return filled
     continued = cv2.inpaint(to_eight_bits(before), holes.astype(np.uint8), _REACH, cv2.INPAINT_NS)
@@ -113,10 +114,8 @@ def holes_filled(before: Pixels, after: Pixels) -> Pixels:
     return filled
 
 
-def _cut_out(before: Pixels, filled: Pixels) -> npt.NDArray[np.bool_]:
-    """The pixels ``(h, w)`` of holes that were cut out; none where something else was filled, too."""
-    least = 255 * LEAST_CHANGE / 2
-    changed = greatest_change(before, filled) > least
+def _cut_out(before: Pixels, changed: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Of the pixels ``(h, w)`` that changed, those of holes that were cut out; none where something else did, too."""
     holes = changed & (before.min(axis=2) == np.iinfo(before.dtype).max)
     return holes if np.count_nonzero(holes) >= CUT_OUT * np.count_nonzero(changed) else np.zeros_like(holes)
 

@@ -96,7 +96,7 @@ class HazeRanges:
     flat_chance: float = 0.08
     distant: float = 0.0
     """Probability that haze lies in the distance, and what is near is clear: so on real photos, where a scene is
-    hundreds of times as deep as its foreground is far. A plausible depth varies by four times."""
+    often hundreds of times as deep as its foreground is far. A plausible depth varies by four times."""
     stretch: Range = Range(1.5, 4.0)
     """Power of the depth where haze lies in the distance: a scene eight to some 250 times as deep as near."""
 
@@ -257,7 +257,7 @@ class RainRanges:
     """Brightness of mist, display value; 0.35 in that pair."""
     drizzling: float = 0.0
     """Probability of a drizzle: streaks so many, thin, soft and faint that they are a texture over the whole photo,
-    all in about one direction. Most photos of real rain look like this, no benchmark of made rain does."""
+    all in about one direction. The photos of real rain at hand look like this, no made one at hand does."""
     drizzle_coverage: Span = Span(0.3, 2.0, log=True)
     """Coverage of a drizzle."""
     drizzle_brightness: Span = Span(0.05, 0.18, jitter=0.3)
