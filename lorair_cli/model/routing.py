@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,15 @@ class Routing:
         """Labels of the experts in use, strongest first."""
         order = self.mixture.argsort(descending=True, stable=True).tolist()
         return [i for i in order if self.mixture[i] > 0]
+
+    def seen_from_afar(self, label: int) -> Routing:
+        """The same, of a large photo as if a look at its small copy had left no doubt of one degradation."""
+        if self.looks is None:
+            return self
+        near, far = self.looks
+        return replace(
+            self, looks=(near, torch.zeros_like(far).index_fill(0, torch.tensor([label], device=far.device), 1.0))
+        )
 
 
 def mixture_weights(logits: Tensor, top_k: int) -> Tensor:

@@ -39,19 +39,23 @@ HAZE = "haze"
 """What is never a second choice: its expert finds haze to take away in any photo, which then looks less hazy, and all
 of the photo has changed."""
 
+RAIN = "rain"
+"""What is often faint, and lies in haze: a router sees the haze, or nothing in particular. What its expert takes away
+tells it (see ``streaks.are_streaks``)."""
+
 BEYOND_DOUBT = 0.9
 """From this probability on, the router's choice is not questioned, and worth one more pass. What a repaired photo only
 resembles (one that is misty by nature) reached 0.86 on 44 photos that no test figure is of, and taking a noisy photo of
 the night for one in low light costs ten decibels and more."""
 
-PLAIN_TO_SEE = MappingProxyType({NOISE: 0.5, "rain": 0.5, "snow": 0.5, "raindrop": 0.5, HOLES: 0.7, HAZE: 0.7})
+PLAIN_TO_SEE = MappingProxyType({NOISE: 0.5, RAIN: 0.5, "snow": 0.5, "raindrop": 0.5, HOLES: 0.7, HAZE: 0.7})
 """How probable a degradation that few repaired photos resemble must be for one more pass.
 
 720 photos that no test figure is of, each with two degradations, gain 1.86 dB over one pass that way, and 1.39 with
 ``BEYOND_DOUBT`` for all; 432 with one degradation lose 0.05, all of it on one photo with white lines and one of mist.
 """
 
-IN_MIST = frozenset(("rain", "snow"))
+IN_MIST = frozenset((RAIN, "snow"))
 """Behind these there is often haze, which is hard to see as long as they are there."""
 
 MISTY = 0.5
@@ -66,6 +70,12 @@ HINTED = 0.002
 validation photos that were darkened and then noisy all had more (0.004 at least), and of 66 that are likely dark then
 64 come out better, by 0.6 to 21 dB. Of 400 noisy copies, 180 of them of the night, none is as likely dark (0.64 at
 most); those that are likeliest had 0.001 before, and would lose 11 to 20 dB."""
+
+HIDES_RAIN = frozenset((HAZE, LOW_LIGHT))
+"""Behind these rain may be that the router does not see, even when they are gone."""
+
+PERHAPS_RAINY = 0.1
+"""How probable rain must be for its expert to be tried in place of something else."""
 
 SECOND = 0.15
 """How probable a second choice must be to be tried."""
@@ -92,7 +102,7 @@ LIKELIER_THAN_NOTHING = 1.2
 """How many times as probable as that nothing is wrong low light must be, for a photo that was taken for something else.
 Of 26 such photos those that were dark have 1.4 or more; four that were not, and lost 5 to 20 dB, have less than 1."""
 
-HAS_TO_BE_LIKELIER = frozenset((LOW_LIGHT, HOLES, "rain", "snow"))
+HAS_TO_BE_LIKELIER = frozenset((LOW_LIGHT, HOLES, RAIN, "snow"))
 """As second choices, these must be so much likelier than that nothing is wrong, too. Shadows and blur show by what
 their experts change, and the one for raindrops hardly touches a photo without any."""
 
@@ -155,6 +165,22 @@ def may_be_scratched(before: Diagnosis) -> bool:
     """Whether a photo is worth a try of the expert for inpainting, which finds scratches that a router does not, or of
     which it is unsure."""
     return before.confidence < BEYOND_DOUBT
+
+
+def may_be_rainy(before: Diagnosis) -> bool:
+    """Whether a photo that is taken for something else is worth a try of the expert for rain.
+
+    Not where that is haze: rain is seen better when that is gone. Nor where it is blur: what sharpening a shaken photo
+    takes runs one way, too.
+    """
+    passed_by = before.likeliest in (RAIN, HAZE, BLUR)
+    return not passed_by and before.confidence < BEYOND_DOUBT and before.probabilities[RAIN] >= PERHAPS_RAINY
+
+
+def may_hide_rain(passes: Sequence[Diagnosis]) -> bool:
+    """Whether a photo that ``passes`` have restored is worth a try of the expert for rain, unseen by the router."""
+    repaired = {name for before in passes for name in before.treated}
+    return bool(repaired & HIDES_RAIN) and RAIN not in repaired
 
 
 def takes_over(second: str, before: Diagnosis, after: Diagnosis, instead: Diagnosis, plain: float) -> bool:

@@ -83,8 +83,8 @@ def carried_over(rgb: Pixels, small: Pixels, restored: Pixels) -> Pixels:
     time: floats of a whole photo would take more memory than restoring it does.
     """
     before, after = to_float(small), to_float(restored)
-    slope = _slope(before, after)
-    maps = np.concatenate([slope, after - slope * before], axis=2)
+    slopes = slope(before, after)
+    maps = np.concatenate([slopes, after - slopes * before], axis=2)
     height, width = rgb.shape[:2]
     step_y, step_x = small.shape[0] / height, small.shape[1] / width
     carried = np.empty_like(rgb)
@@ -92,7 +92,7 @@ def carried_over(rgb: Pixels, small: Pixels, restored: Pixels) -> Pixels:
         rows = to_float(rgb[top : top + _ROWS])
         # Centres of pixels fall on centres of pixels.
         where = np.array([[step_x, 0, step_x / 2 - 0.5], [0, step_y, (top + 0.5) * step_y - 0.5]])
-        slopes, rest = (
+        times, rest = (
             cv2.warpAffine(
                 np.ascontiguousarray(part),
                 where,
@@ -102,12 +102,12 @@ def carried_over(rgb: Pixels, small: Pixels, restored: Pixels) -> Pixels:
             )
             for part in (maps[..., :3], maps[..., 3:])
         )
-        carried[top : top + _ROWS] = from_float(slopes * rows + rest, rgb.dtype)
+        carried[top : top + _ROWS] = from_float(times * rows + rest, rgb.dtype)
     return carried
 
 
-def _slope(before: Floats, after: Floats) -> Floats:
-    """How much stronger detail around each pixel has become, (n, m, 3): 1 where there is none to see it by."""
+def slope(before: Floats, after: Floats) -> Floats:
+    """How much stronger detail around each pixel has become, in their shape: 1 where there is none to see it by."""
 
     def mean(values: Floats) -> Floats:
         return np.asarray(cv2.blur(values, (_AROUND, _AROUND), borderType=cv2.BORDER_REFLECT))

@@ -4,9 +4,10 @@ was blurred, dark or imagined in files of these names."""
 from __future__ import annotations
 
 import math
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from lorair_cli.imaging.arrays import Pixels
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import Routing
 from lorair_cli.restoration.blending import change
@@ -23,16 +24,20 @@ from lorair_cli.restoration.checks import (
     LEAST_SIDE,
     LOW_LIGHT,
     MOST_BY_ITSELF,
+    RAIN,
     finds_more,
+    may_be_rainy,
     may_be_scratched,
+    may_hide_rain,
     second_choice,
     takes_over,
 )
 from lorair_cli.restoration.dark import may_be_dark, was_dark
 from lorair_cli.restoration.distance import from_afar, is_large
 from lorair_cli.restoration.imagined import plainness, was_imagined
-from lorair_cli.restoration.result import Diagnosis, Expert
+from lorair_cli.restoration.result import Diagnosis
 from lorair_cli.restoration.scratches import are_scratches
+from lorair_cli.restoration.streaks import are_streaks
 from lorair_cli.restoration.work import Work
 from lorair_cli.settings import HOLES
 
@@ -52,16 +57,12 @@ def restored_by_itself(photo: Photo, only_if: float | None, work: Work) -> tuple
     most = 1 if min(photo.rgb.shape[:2]) < LEAST_SIDE else MOST_BY_ITSELF
     while len(passes) < most:
         if not passes or finds_more(diagnosis, passes, restorer.info.untouched_as):
-            if only_if is not None and diagnosis.confidence < only_if:
-                break
-            done = _checked(photo, routing, work)
+            found = None if only_if is not None and diagnosis.confidence < only_if else _checked(photo, routing, work)
         else:
-            least = least_sharpening(diagnosis, passes, is_large(photo.rgb))
-            if least == math.inf or (only_if is not None and diagnosis.probabilities[BLUR] < only_if):
-                break
-            done = _attempt(photo, restorer.told(routing, {BLUR: 1.0}), work)
-            if not was_blurred(photo.rgb, done.changed, least):
-                break
+            found = _hidden(photo, routing, passes, only_if, work)
+        if found is None:
+            break
+        done = found
         passes.append(done.before)
         photo, routing, diagnosis = work.refined(photo, done.photo, done.by), done.routing, done.after
     return photo, first, passes
@@ -96,37 +97,68 @@ def _attempt(photo: Photo, routing: Routing, work: Work) -> _Attempt:
     return _Attempt(restored, change(photo.rgb, restored.rgb), agreed, routing, told(routing), seen, told(seen))
 
 
+Sign = Callable[[Pixels, Pixels], bool]
+"""Whether what was taken from a photo ``(h, w, 3)``, for the second one, is what was to be taken away."""
+
+
+class _Trials:
+    """What single experts make of a photo, each of them tried once."""
+
+    def __init__(self, photo: Photo, routing: Routing, work: Work) -> None:
+        self.photo, self.routing, self.work = photo, routing, work
+        self.large = is_large(photo.rgb)
+        self._done: dict[str, _Attempt] = {}
+
+    def chosen(self) -> _Attempt:
+        """By the router's choice."""
+        attempt = _attempt(self.photo, self.routing, self.work)
+        for expert in attempt.before.experts:
+            if expert.weight == 1:
+                self._done[expert.degradation] = attempt
+        return attempt
+
+    def by(self, expert: str) -> _Attempt:
+        """By an expert alone."""
+        if expert not in self._done:
+            self._done[expert] = _attempt(self.photo, self._told(expert), self.work)
+        return self._done[expert]
+
+    def by_if(self, expert: str, sign: Sign) -> _Attempt | None:
+        """By an expert alone, if what it takes away is what it is for; else None."""
+        if not self.large:
+            attempt = self.by(expert)
+            return attempt if sign(self.photo.rgb, attempt.photo.rgb) else None
+        # Lines of a large photo are as much wider as it is: a small copy tells them, and streaks are repaired there.
+        small = Photo(from_afar(self.photo.rgb))
+        if not sign(small.rgb, self.work.tried(small, self._told(expert)).photo.rgb):
+            return None
+        self.routing = self.routing.seen_from_afar(self.work.restorer.info.degradations.index(expert))
+        return self.by(expert)
+
+    def _told(self, expert: str) -> Routing:
+        return self.work.restorer.told(self.routing, {expert: 1.0})
+
+
 def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
     """A pass that another takes the place of where the router sees no change."""
-    restorer, large = work.restorer, is_large(photo.rgb)
-    nothing = restorer.info.untouched_as
-
-    @cache
-    def instead(expert: str) -> _Attempt:
-        if first.before.experts == (Expert(expert, 1.0),):
-            return first
-        return _attempt(photo, restorer.told(routing, {expert: 1.0}), work)
-
-    def is_scratched() -> bool:
-        if not large:
-            return are_scratches(photo.rgb, instead(HOLES).photo.rgb)
-        # Scratches of a print are as much wider as its scan is: a small copy of a large photo tells them, too.
-        small = Photo(from_afar(photo.rgb))
-        return are_scratches(small.rgb, work.tried(small, restorer.told(routing, {HOLES: 1.0})).photo.rgb)
+    trials, nothing = _Trials(photo, routing, work), work.restorer.info.untouched_as
+    large, instead = trials.large, trials.by
+    first = trials.chosen()
 
     def was_sharp(treated: str, attempt: _Attempt) -> bool:
         """Whether blur was ``treated``, unsurely, and there was none."""
         unsure = first.before.confidence < BEYOND_DOUBT and not large
         return treated == BLUR and unsure and not was_blurred(photo.rgb, attempt.changed, SHARPENED)
 
-    first = _attempt(photo, routing, work)
     if may_be_dark(first.before, nothing) and was_dark(first.before, instead(LOW_LIGHT).after, nothing):
         return instead(LOW_LIGHT)
     least = math.inf if large else least_sharpening_instead(first.before)
     if least < math.inf and was_blurred(photo.rgb, instead(BLUR).changed, least):
         return instead(BLUR)
-    if may_be_scratched(first.before) and is_scratched():
-        return instead(HOLES)
+    for may_be, expert, sign in ((may_be_scratched, HOLES, are_scratches), (may_be_rainy, RAIN, are_streaks)):
+        plain = trials.by_if(expert, sign) if may_be(first.before) else None
+        if plain is not None:
+            return plain
     if not large and first.before.likeliest == BLUR and was_blurred(photo.rgb, first.changed, PLAINLY_SHARPENED):
         return first
     second = second_choice(first.before, first.after, nothing)
@@ -138,3 +170,24 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
     found = first.before.likeliest
     imagined = was_imagined(first.before, first.after, first.plainness(found))
     return instead(nothing) if imagined or was_sharp(found, first) else first
+
+
+def _hidden(
+    photo: Photo, routing: Routing, passes: Sequence[Diagnosis], only_if: float | None, work: Work
+) -> _Attempt | None:
+    """A pass for what ``passes`` have brought to light and the router does not see; None if there is nothing."""
+    trials = _Trials(photo, routing, work)
+    diagnosis = work.restorer.diagnosis(routing)
+
+    def likely(degradation: str) -> bool:
+        return only_if is None or diagnosis.probabilities[degradation] >= only_if
+
+    if may_hide_rain(passes) and likely(RAIN):
+        found = trials.by_if(RAIN, are_streaks)
+        if found is not None:
+            return found
+    least = least_sharpening(diagnosis, passes, trials.large)
+    if least == math.inf or not likely(BLUR):
+        return None
+    sharpened = trials.by(BLUR)
+    return sharpened if was_blurred(photo.rgb, sharpened.changed, least) else None

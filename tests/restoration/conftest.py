@@ -23,5 +23,5 @@ def rules(monkeypatch):
 def looking(checkpoint_of, rules):
     """A restorer for ten degradations that judges by itself and does no more than one pass."""
     rules(finds_more=False, second_choice=None, was_imagined=False, may_be_dark=False)
-    rules(least_sharpening_instead=math.inf, may_be_scratched=False)
+    rules(least_sharpening_instead=math.inf, may_be_scratched=False, may_be_rainy=False, may_hide_rain=False)
     return Restorer(checkpoint_of("10task"), device="cpu", precision="float32")

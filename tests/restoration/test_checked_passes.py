@@ -23,9 +23,10 @@ CAT = np.ascontiguousarray(skimage.data.chelsea()[:150, :201])
 
 @pytest.fixture(autouse=True)
 def no_further_copies(monkeypatch):
-    """What is kept is what was tried, so that it can be compared with a pass by hand. And it was not dark."""
+    """What is kept is what was tried, so that it can be compared with a pass by hand. It was neither dark nor wet."""
     monkeypatch.setattr(work, "further_copies", lambda *_: ())
     monkeypatch.setattr(module, "may_be_dark", lambda *_: False)
+    monkeypatch.setattr(module, "are_streaks", lambda *_: False)
     monkeypatch.setattr(module, "LEAST_SIDE", 0)
 
 
@@ -145,6 +146,54 @@ def test_no_expert_is_tried_twice(checking, monkeypatch, rules):
     monkeypatch.setattr(module, "least_sharpening_instead", lambda _: math.inf)
     monkeypatch.setattr(module, "second_choice", lambda *_: "inpainting")
     assert checking.restore(Photo(CAT), choices=Choices(passes=None)).tiles == 2
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("wet", [True, False])
+def test_a_photo_that_may_be_rainy_is_judged_by_what_was_taken_away(checking, monkeypatch, wet, rules):
+    rules(finds_more=False, second_choice=None, was_imagined=False, may_be_scratched=False, may_hide_rain=False)
+    rules(least_sharpening=math.inf, least_sharpening_instead=math.inf, may_be_rainy=True)
+    noisy = checking.told(checking.route(Photo(CAT)), {"noise": 1.0})
+    rainy = checking.told(noisy, {"rain": 1.0})
+    clear, dry = (Work(checking).tried(Photo(CAT), routing).photo.rgb for routing in (noisy, rainy))
+    seen = []
+    monkeypatch.setattr(module, "are_streaks", lambda *photos: seen.append(photos) or wet)
+    monkeypatch.setattr(checking, "route", lambda photo: noisy)
+    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
+    assert np.array_equal(result.photo.rgb, dry if wet else clear) and result.tiles == 2
+    assert result.passes == (checking.diagnosis(rainy if wet else noisy),)
+    ((before, after),) = seen
+    assert np.array_equal(before, CAT) and np.array_equal(after, dry)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("wet", [True, False])
+def test_rain_is_looked_for_behind_what_hid_it(checking, monkeypatch, wet, rules):
+    rules(finds_more=False, second_choice=None, was_imagined=False, may_be_scratched=False, may_be_rainy=False)
+    rules(least_sharpening=math.inf, least_sharpening_instead=math.inf)
+    hazy = checking.told(checking.route(Photo(CAT)), {"haze": 1.0})
+    clear = Work(checking, by_itself=True).tried(Photo(CAT), hazy).photo
+    rainy = checking.told(hazy, {"rain": 1.0})
+    dry = Work(checking).tried(clear, rainy).photo
+    monkeypatch.setattr(module, "may_hide_rain", lambda passes: passes == [checking.diagnosis(hazy)])
+    monkeypatch.setattr(module, "are_streaks", lambda *_: wet)
+    monkeypatch.setattr(checking, "route", lambda photo: hazy)
+    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
+    assert np.array_equal(result.photo.rgb, (dry if wet else clear).rgb)
+    assert result.passes == tuple(map(checking.diagnosis, (hazy, rainy)[: 1 + wet]))
+
+
+@torch.inference_mode()
+def test_rain_that_is_less_likely_than_the_user_wants_is_left(checking, monkeypatch, rules):
+    rules(finds_more=False, second_choice=None, was_imagined=False, may_be_scratched=False, may_be_rainy=False)
+    rules(least_sharpening=math.inf, least_sharpening_instead=math.inf, may_hide_rain=True, are_streaks=True)
+    logits = torch.zeros(10)
+    logits[checking.info.degradations.index("haze")] = 1.0
+    hazy = replace(checking.told(checking.route(Photo(CAT)), {"haze": 1.0}), logits=logits)
+    rain = checking.diagnosis(hazy).probabilities["rain"]
+    monkeypatch.setattr(checking, "route", lambda photo: hazy)
+    for only_if, passes in ((rain - 0.001, 3), (rain + 0.001, 1)):
+        assert len(checking.restore(Photo(CAT), choices=Choices(passes=None, only_if=only_if)).passes) == passes
 
 
 @torch.inference_mode()
@@ -270,7 +319,9 @@ def test_a_photo_of_the_night_is_sharpened_where_that_changes_much(checking, mon
 
 
 def test_who_names_experts_or_knows_few_degradations_has_no_second_thoughts(checking, restorer, monkeypatch):
-    for rule in ("finds_more", "second_choice", "was_imagined", "least_sharpening_instead", "may_be_scratched"):
+    for rule in ("finds_more", "second_choice", "was_imagined", "least_sharpening_instead"):
+        monkeypatch.setattr(module, rule, lambda *seen: pytest.fail("asked"))
+    for rule in ("may_be_scratched", "may_be_rainy", "may_hide_rain"):
         monkeypatch.setattr(module, rule, lambda *seen: pytest.fail("asked"))
     by_hand = checking.restore(Photo(CAT), choices=Choices(experts={"noise": 1.0}, passes=None))
     assert len(by_hand.passes) == 1

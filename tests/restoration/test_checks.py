@@ -9,6 +9,7 @@ from lorair_cli.restoration.checks import (
     LEVEL,
     LIKELIER_THAN_NOTHING,
     MISTY,
+    PERHAPS_RAINY,
     PLAIN_TO_SEE,
     PLAINLY_INSTEAD,
     REPAIRED,
@@ -16,7 +17,9 @@ from lorair_cli.restoration.checks import (
     UNREPAIRED,
     can_check,
     finds_more,
+    may_be_rainy,
     may_be_scratched,
+    may_hide_rain,
     second_choice,
     takes_over,
 )
@@ -165,6 +168,30 @@ def test_a_shadow_that_was_hardly_lightened_takes_nobodys_place():
 )
 def test_scratches_are_looked_for_where_the_router_is_unsure(before, worth_it):
     assert may_be_scratched(sees(**before)) is worth_it
+
+
+@pytest.mark.parametrize(
+    ("before", "worth_it"),
+    [
+        ({"jpeg": 0.4, "rain": PERHAPS_RAINY}, True),
+        ({"shadow": BEYOND_DOUBT - 0.15, "rain": 0.15}, True),
+        ({"shadow": BEYOND_DOUBT, "rain": PERHAPS_RAINY}, False),
+        ({"jpeg": 0.4, "rain": PERHAPS_RAINY - 0.001}, False),
+        ({"rain": 0.4}, False),
+        ({"haze": 0.4, "rain": 0.3}, False),
+        ({"blur": 0.4, "rain": 0.3}, False),
+    ],
+    ids=["perhaps", "unsure", "plain", "hardly", "found anyway", "in haze", "shaken"],
+)
+def test_rain_is_looked_for_where_the_router_is_unsure(before, worth_it):
+    assert may_be_rainy(sees(**before)) is worth_it
+
+
+def test_haze_and_the_dark_hide_rain():
+    for name in ("haze", "low_light"):
+        assert may_hide_rain([sees(**{name: 0.95})]) and may_hide_rain([sees(noise=0.95), sees(**{name: 0.95})])
+        assert not may_hide_rain([sees(**{name: 0.95}), sees(rain=0.9)])
+    assert not may_hide_rain([]) and not may_hide_rain([sees(noise=0.95), sees(snow=0.9)])
 
 
 def test_an_expert_with_a_trace_of_the_mixture_has_repaired_nothing():

@@ -10,6 +10,7 @@ from lorair_cli.imaging.arrays import to_float
 from lorair_cli.imaging.photo import Photo
 from lorair_cli.model.routing import Routing
 from lorair_cli.restoration import passes as module
+from lorair_cli.restoration import work
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.distance import AFAR, LARGE, belongs_afar, carried_over, from_afar, is_large
 from lorair_cli.restoration.tiled import Way
@@ -114,6 +115,26 @@ def test_scratches_of_a_large_photo_are_looked_for_on_its_copy(looking, monkeypa
     ((before, after),) = seen
     assert np.array_equal(before, from_afar(SCENE)) and after.shape == before.shape
     assert np.array_equal(result.photo.rgb, filled.photo.rgb) is scratched
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("wet", [False, True])
+def test_rain_on_a_large_photo_is_looked_for_and_repaired_on_its_copy(looking, monkeypatch, wet):
+    seen = []
+    monkeypatch.setattr(module, "may_be_scratched", lambda before: False)
+    monkeypatch.setattr(module, "may_be_rainy", lambda before: True)
+    monkeypatch.setattr(work, "further_copies", lambda *_: ())
+    monkeypatch.setattr(module, "are_streaks", lambda *both: seen.append(both) or wet)
+    look, noisy = looking.route, looking.told(looking.route(Photo(SCENE)), {"noise": 1.0})
+    monkeypatch.setattr(looking, "route", lambda photo: noisy if photo.rgb is SCENE else look(photo))
+    result = looking.restore(Photo(SCENE), choices=Choices(passes=None))
+    ((before, after),) = seen
+    assert np.array_equal(before, from_afar(SCENE))
+    told = looking.told(noisy, {"rain": 1.0})
+    small, _ = looking.require_network().restore(from_afar(SCENE), told, 0, Way("float32"), None)
+    dry = carried_over(SCENE, from_afar(SCENE), small)
+    assert np.array_equal(after, small)
+    assert np.array_equal(result.photo.rgb, dry) is wet
 
 
 def test_sharpening_tells_nothing_of_a_large_photo(looking, monkeypatch):

@@ -13,6 +13,7 @@ from lorair_cli.restoration.blending import greatest_change
 from lorair_cli.restoration.choices import Choices
 from lorair_cli.restoration.restorer import Restorer
 from lorair_cli.restoration.scratches import are_scratches
+from lorair_cli.restoration.streaks import are_streaks
 
 ASTRONAUT = np.ascontiguousarray(skimage.data.astronaut()[:384, :384])
 
@@ -83,6 +84,26 @@ def test_haze_is_cleared_once_the_weather_before_it_is_gone(shipped, photo, weat
     assert [d.likeliest for d in on.passes] == [weather, "haze"]
     one, more = (peak_signal_noise_ratio(gt, p.photo.rgb) for p in (once, on))
     assert more > one + 1
+
+
+@pytest.mark.parametrize(("photo", "hazy"), [("coffee", False), ("astronaut", True)])
+def test_a_drizzle_that_the_router_does_not_see_is_taken_away(shipped, photo, hazy):
+    gt = np.ascontiguousarray(getattr(skimage.data, photo)()[:400, :480])
+    scene = degrade(to_float(gt), "haze", np.random.default_rng(0), 0.5) if hazy else to_float(gt)
+    strength = 0.35 if hazy else 0.3
+    wet = degrade(scene, "rain", np.random.default_rng(1), strength, {"drizzling": 1.0})
+    lq = Photo(from_float(wet, np.uint8))
+    once, on = (shipped.restore(lq, choices=Choices(passes=passes)) for passes in (1, None))
+    assert once.diagnosis.likeliest != "rain" and on.passes[-1].treated == {"rain"}
+    one, more = (peak_signal_noise_ratio(gt, p.photo.rgb) for p in (once, on))
+    assert more > one + 0.5
+
+
+@pytest.mark.parametrize("pattern", ["brick", "page"])
+def test_stripes_of_a_pattern_are_no_rain(shipped, pattern):
+    lines = np.stack([getattr(skimage.data, pattern)()] * 3, axis=2)
+    dried = shipped.restore(Photo(lines), choices=Choices(experts={"rain": 1.0})).photo.rgb
+    assert greatest_change(lines, dried).any() and not are_streaks(lines, dried)
 
 
 @pytest.mark.parametrize("pattern", ["brick", "page"])
