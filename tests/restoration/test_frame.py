@@ -42,6 +42,16 @@ def test_the_photo_is_found_inside(colour, widths):
         assert found is None, "half a photo may be missing on one side"
 
 
+@pytest.mark.parametrize(("quality", "apart"), [(None, 12), (90, 12), (None, 17), (90, 17), (60, 17)])
+def test_haze_nearly_as_light_as_the_paper_hides_no_frame(apart, quality):
+    hazy = np.round(PAPER - np.float64(apart) + (CAT - CAT.mean((0, 1))) / 10).astype(np.uint8)
+    photo = framed(PAPER, photo=hazy)
+    if quality is not None:
+        photo = jpeg.saved(photo, jpeg.JpegParameters(quality))
+    edges = inside(photo)
+    assert edges is not None and np.abs(np.subtract(edges, (20, 180, 20, 260))).max() <= 2
+
+
 def test_no_photo_has_a_frame_by_itself():
     photos = [CAT, skimage.data.astronaut(), skimage.data.coffee(), skimage.data.rocket(), skimage.data.retina()]
     assert [inside(photo) for photo in photos[:4]] == [None] * 4
