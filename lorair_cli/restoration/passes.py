@@ -1,5 +1,5 @@
 """How far the program goes by itself: pass after pass, each of them checked by the rules in ``checks.py``, and of what
-was blurred, dark or imagined in files of these names."""
+was blurred, dark, scratched, rainy or imagined in files of such names."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def restored_by_itself(photo: Photo, only_if: float | None, work: Work) -> tuple
     most = 1 if min(photo.rgb.shape[:2]) < LEAST_SIDE else MOST_BY_ITSELF
     while len(passes) < most:
         if not passes or finds_more(diagnosis, passes, restorer.info.untouched_as):
-            found = None if only_if is not None and diagnosis.confidence < only_if else _checked(photo, routing, work)
+            sure = only_if is None or diagnosis.confidence >= only_if
+            done = _checked(photo, routing, work) if sure else None
         else:
-            found = _hidden(photo, routing, passes, only_if, work)
-        if found is None:
+            done = _hidden(photo, routing, passes, only_if, work)
+        if done is None:
             break
-        done = found
         passes.append(done.before)
         photo, routing, diagnosis = work.refined(photo, done.photo, done.by), done.routing, done.after
     return photo, first, passes
