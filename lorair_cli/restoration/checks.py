@@ -178,9 +178,12 @@ def may_be_rainy(before: Diagnosis) -> bool:
 
 
 def may_hide_rain(passes: Sequence[Diagnosis]) -> bool:
-    """Whether a photo that ``passes`` have restored is worth a try of the expert for rain, unseen by the router."""
+    """Whether a photo that ``passes`` have restored is worth a try of the expert for rain, unseen by the router.
+
+    Not one that has been sharpened: edges run one way then that it was shaken along.
+    """
     repaired = {name for before in passes for name in before.treated}
-    return bool(repaired & HIDES_RAIN) and RAIN not in repaired
+    return bool(repaired & HIDES_RAIN) and not repaired & {RAIN, BLUR}
 
 
 def takes_over(second: str, before: Diagnosis, after: Diagnosis, instead: Diagnosis, plain: float) -> bool:

@@ -182,12 +182,7 @@ def _hidden(
     def likely(degradation: str) -> bool:
         return only_if is None or diagnosis.probabilities[degradation] >= only_if
 
-    if may_hide_rain(passes) and likely(RAIN):
-        found = trials.by_if(RAIN, are_streaks)
-        if found is not None:
-            return found
     least = least_sharpening(diagnosis, passes, trials.large)
-    if least == math.inf or not likely(BLUR):
-        return None
-    sharpened = trials.by(BLUR)
-    return sharpened if was_blurred(photo.rgb, sharpened.changed, least) else None
+    if least < math.inf and likely(BLUR) and was_blurred(photo.rgb, trials.by(BLUR).changed, least):
+        return trials.by(BLUR)
+    return trials.by_if(RAIN, are_streaks) if may_hide_rain(passes) and likely(RAIN) else None

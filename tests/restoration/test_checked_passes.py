@@ -184,6 +184,18 @@ def test_rain_is_looked_for_behind_what_hid_it(checking, monkeypatch, wet, rules
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("shaken", [True, False])
+def test_what_sharpening_changes_much_is_sharpened_before_rain_is_looked_for(checking, monkeypatch, shaken, rules):
+    rules(finds_more=False, second_choice=None, was_imagined=False, may_be_scratched=False, may_be_rainy=False)
+    rules(least_sharpening_instead=math.inf, least_sharpening=1.0, was_blurred=shaken, are_streaks=True)
+    dark = checking.told(checking.route(Photo(CAT)), {"low-light": 1.0})
+    monkeypatch.setattr(checking, "route", lambda photo: dark)
+    monkeypatch.setattr(module, "MOST_BY_ITSELF", 2)
+    result = checking.restore(Photo(CAT), choices=Choices(passes=None))
+    assert [done.treated for done in result.passes] == [{"low-light"}, {"blur"} if shaken else {"rain"}]
+
+
+@torch.inference_mode()
 def test_rain_that_is_less_likely_than_the_user_wants_is_left(checking, monkeypatch, rules):
     rules(finds_more=False, second_choice=None, was_imagined=False, may_be_scratched=False, may_be_rainy=False)
     rules(least_sharpening=math.inf, least_sharpening_instead=math.inf, may_hide_rain=True, are_streaks=True)

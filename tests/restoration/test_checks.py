@@ -190,7 +190,8 @@ def test_rain_is_looked_for_where_the_router_is_unsure(before, worth_it):
 def test_haze_and_the_dark_hide_rain():
     for name in ("haze", "low_light"):
         assert may_hide_rain([sees(**{name: 0.95})]) and may_hide_rain([sees(noise=0.95), sees(**{name: 0.95})])
-        assert not may_hide_rain([sees(**{name: 0.95}), sees(rain=0.9)])
+        for done in ("rain", "blur"):
+            assert not may_hide_rain([sees(**{name: 0.95}), sees(**{done: 0.9})])
     assert not may_hide_rain([]) and not may_hide_rain([sees(noise=0.95), sees(snow=0.9)])
 
 
