@@ -35,14 +35,11 @@ class Routing:
         order = self.mixture.argsort(descending=True, stable=True).tolist()
         return [i for i in order if self.mixture[i] > 0]
 
-    def seen_from_afar(self, label: int) -> Routing:
-        """The same, of a large photo as if a look at its small copy had left no doubt of one degradation."""
+    def seen_from_afar(self) -> Routing:
+        """The same, of a large photo as if a look at its small copy had left no doubt of what its experts are for."""
         if self.looks is None:
             return self
-        near, far = self.looks
-        return replace(
-            self, looks=(near, torch.zeros_like(far).index_fill(0, torch.tensor([label], device=far.device), 1.0))
-        )
+        return replace(self, looks=(self.looks[0], (self.mixture > 0).float()))
 
 
 def mixture_weights(logits: Tensor, top_k: int) -> Tensor:

@@ -125,7 +125,7 @@ def finds_more(diagnosis: Diagnosis, passes: Sequence[Diagnosis], nothing: str) 
         nothing: what it takes photos with nothing wrong for.
     """
     found = diagnosis.likeliest
-    repaired = {name for before in passes for name in before.treated}
+    repaired = _repaired(passes)
     imagined = {before.likeliest for before in passes if before.treated == {nothing}}  # looks as before
     if found in repaired | imagined | {nothing, SHADOW, BLUR}:  # a restored photo has nothing wrong, and is soft
         return False
@@ -133,6 +133,11 @@ def finds_more(diagnosis: Diagnosis, passes: Sequence[Diagnosis], nothing: str) 
     if found == LOW_LIGHT and passes and NOISE in passes[-1].treated:
         least = IN_NOISE if passes[-1].probabilities[LOW_LIGHT] >= HINTED else math.inf
     return diagnosis.confidence >= least
+
+
+def _repaired(passes: Sequence[Diagnosis]) -> set[str]:
+    """What the experts of ``passes`` were for."""
+    return {name for before in passes for name in before.treated}
 
 
 def left_of(degradation: str, before: Diagnosis, after: Diagnosis) -> float:
@@ -182,7 +187,7 @@ def may_hide_rain(passes: Sequence[Diagnosis]) -> bool:
 
     Not one that has been sharpened: edges run one way then that it was shaken along.
     """
-    repaired = {name for before in passes for name in before.treated}
+    repaired = _repaired(passes)
     return bool(repaired & HIDES_RAIN) and not repaired & {RAIN, BLUR}
 
 

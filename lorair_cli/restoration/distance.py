@@ -106,13 +106,14 @@ def carried_over(rgb: Pixels, small: Pixels, restored: Pixels) -> Pixels:
     return carried
 
 
+def around(values: Floats) -> Floats:
+    """The mean of what is around each pixel, in the shape of ``values``."""
+    return np.asarray(cv2.blur(values, (_AROUND, _AROUND), borderType=cv2.BORDER_REFLECT))
+
+
 def slope(before: Floats, after: Floats) -> Floats:
     """How much stronger detail around each pixel has become, in their shape: 1 where there is none to see it by."""
-
-    def mean(values: Floats) -> Floats:
-        return np.asarray(cv2.blur(values, (_AROUND, _AROUND), borderType=cv2.BORDER_REFLECT))
-
-    means = mean(before), mean(after)
-    together = mean(before * after) - means[0] * means[1]
-    alone = mean(before * before) - means[0] * means[0]
+    means = around(before), around(after)
+    together = around(before * after) - means[0] * means[1]
+    alone = around(before * before) - means[0] * means[0]
     return np.asarray(np.clip((together + _FLAT) / (alone + _FLAT), *_SLOPES), np.float32)

@@ -35,7 +35,7 @@ from lorair_cli.restoration.checks import (
 from lorair_cli.restoration.dark import may_be_dark, was_dark
 from lorair_cli.restoration.distance import from_afar, is_large
 from lorair_cli.restoration.imagined import plainness, was_imagined
-from lorair_cli.restoration.result import Diagnosis
+from lorair_cli.restoration.result import Diagnosis, Expert
 from lorair_cli.restoration.scratches import are_scratches
 from lorair_cli.restoration.streaks import are_streaks
 from lorair_cli.restoration.work import Work
@@ -50,17 +50,16 @@ def restored_by_itself(photo: Photo, only_if: float | None, work: Work) -> tuple
         only_if: how probable a degradation must be for a pass; None makes at least one.
         work: with a restorer whose weights can check their work (see ``checks.can_check``).
     """
-    restorer = work.restorer
+    restorer, asked = work.restorer, only_if or 0.0
     passes: list[Diagnosis] = []
     routing = restorer.route(photo)
     first = diagnosis = restorer.diagnosis(routing)
     most = 1 if min(photo.rgb.shape[:2]) < LEAST_SIDE else MOST_BY_ITSELF
     while len(passes) < most:
         if not passes or finds_more(diagnosis, passes, restorer.info.untouched_as):
-            sure = only_if is None or diagnosis.confidence >= only_if
-            done = _checked(photo, routing, work) if sure else None
+            done = _checked(photo, routing, work) if diagnosis.confidence >= asked else None
         else:
-            done = _hidden(photo, routing, passes, only_if, work)
+            done = _hidden(photo, routing, passes, asked, work)
         if done is None:
             break
         passes.append(done.before)
@@ -112,15 +111,16 @@ class _Trials:
     def chosen(self) -> _Attempt:
         """By the router's choice."""
         attempt = _attempt(self.photo, self.routing, self.work)
-        for expert in attempt.before.experts:
-            if expert.weight == 1:
-                self._done[expert.degradation] = attempt
+        match attempt.before.experts:
+            case (Expert(degradation, 1.0),):
+                self._done[degradation] = attempt
         return attempt
 
-    def by(self, expert: str) -> _Attempt:
-        """By an expert alone."""
+    def by(self, expert: str, afar: bool = False) -> _Attempt:
+        """By an expert alone; on a small copy of a large photo, if it is seen ``afar`` and can be repaired there."""
         if expert not in self._done:
-            self._done[expert] = _attempt(self.photo, self._told(expert), self.work)
+            told = self._told(expert)
+            self._done[expert] = _attempt(self.photo, told.seen_from_afar() if afar else told, self.work)
         return self._done[expert]
 
     def by_if(self, expert: str, sign: Sign) -> _Attempt | None:
@@ -130,10 +130,8 @@ class _Trials:
             return attempt if sign(self.photo.rgb, attempt.photo.rgb) else None
         # Lines of a large photo are as much wider as it is: a small copy tells them, and streaks are repaired there.
         small = Photo(from_afar(self.photo.rgb))
-        if not sign(small.rgb, self.work.tried(small, self._told(expert)).photo.rgb):
-            return None
-        self.routing = self.routing.seen_from_afar(self.work.restorer.info.degradations.index(expert))
-        return self.by(expert)
+        is_it = sign(small.rgb, self.work.tried(small, self._told(expert)).photo.rgb)
+        return self.by(expert, afar=True) if is_it else None
 
     def _told(self, expert: str) -> Routing:
         return self.work.restorer.told(self.routing, {expert: 1.0})
@@ -172,17 +170,12 @@ def _checked(photo: Photo, routing: Routing, work: Work) -> _Attempt:
     return instead(nothing) if imagined or was_sharp(found, first) else first
 
 
-def _hidden(
-    photo: Photo, routing: Routing, passes: Sequence[Diagnosis], only_if: float | None, work: Work
-) -> _Attempt | None:
-    """A pass for what ``passes`` have brought to light and the router does not see; None if there is nothing."""
-    trials = _Trials(photo, routing, work)
-    diagnosis = work.restorer.diagnosis(routing)
-
-    def likely(degradation: str) -> bool:
-        return only_if is None or diagnosis.probabilities[degradation] >= only_if
-
+def _hidden(photo: Photo, routing: Routing, passes: Sequence[Diagnosis], asked: float, work: Work) -> _Attempt | None:
+    """A pass for what ``passes`` have brought to light and the router does not see, though it is as probable as
+    ``asked``; None if there is nothing."""
+    trials, diagnosis = _Trials(photo, routing, work), work.restorer.diagnosis(routing)
+    blur, rain = (diagnosis.probabilities[name] >= asked for name in (BLUR, RAIN))
     least = least_sharpening(diagnosis, passes, trials.large)
-    if least < math.inf and likely(BLUR) and was_blurred(photo.rgb, trials.by(BLUR).changed, least):
+    if blur and least < math.inf and was_blurred(photo.rgb, trials.by(BLUR).changed, least):
         return trials.by(BLUR)
-    return trials.by_if(RAIN, are_streaks) if may_hide_rain(passes) and likely(RAIN) else None
+    return trials.by_if(RAIN, are_streaks) if rain and may_hide_rain(passes) else None

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from lorair_cli.imaging.arrays import Floats, Pixels, to_float
-from lorair_cli.restoration.distance import no_larger, slope
+from lorair_cli.restoration.distance import around, no_larger, slope
 
 ONE_WAY = 0.75
 """How far what was taken away must run one way in each part of a photo (see :func:`one_way`), ..."""
@@ -26,9 +26,6 @@ away, has 0."""
 
 _PART = 32
 """Side of a part in pixels: some streaks long and many streaks wide."""
-
-_AROUND = 9
-"""Side in pixels of what streaks stand out from."""
 
 
 def are_streaks(before: Pixels, after: Pixels) -> bool:
@@ -46,13 +43,8 @@ def taken_away(before: Pixels, after: Pixels) -> Floats:
     Of a large photo, on a small copy.
     """
     old, new = (to_float(no_larger(rgb)).mean(axis=2, dtype=np.float32) for rgb in (before, after))
-    rest = old - _around(slope(new, old)) * new
-    return np.asarray(rest - _around(rest), np.float32)
-
-
-def _around(values: Floats) -> Floats:
-    """The mean of what is around each pixel."""
-    return np.asarray(cv2.blur(values, (_AROUND, _AROUND), borderType=cv2.BORDER_REFLECT), np.float32)
+    rest = old - around(slope(new, old)) * new
+    return np.asarray(rest - around(rest), np.float32)
 
 
 def skewness(values: Floats) -> float:
@@ -74,6 +66,6 @@ def one_way(streaks: Floats) -> float:
 
 
 def _parts(values: Floats) -> Floats:
-    """The mean of ``values`` ``(h, w)`` in each part of the picture; parts at its end may be a little smaller."""
+    """The mean of ``values`` ``(h, w)`` in each part of the picture: all of one size, of ``_PART`` pixels or more."""
     rows, columns = (max(side // _PART, 1) for side in values.shape)
     return np.asarray(cv2.resize(values, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
